@@ -1,0 +1,16 @@
+/** Topics of the log. All parts that meet at the log use these names; Kafka adds its configured prefix. */
+export const TELEMETRY = 'telemetry';
+/** Alarm events: frames whose messages carry one CloudEvent each. Partitioned like TELEMETRY: events of partition p are in partition p. */
+export const ALARMS = 'alarms';
+/** One topic of one partition for each role that tells how it does (model/stats.ts). */
+export const STATS = { door: 'stats-door', processor: 'stats-processor', store: 'stats-store' } as const;
+
+/** The MQTT topic that a device's telemetry arrives on. */
+export function telemetryTopic(device: string): string {
+  return `devices/${device}/telemetry`;
+}
+
+/** The MQTT topic that the transitions of an alarm are published on. */
+export function alarmTopic(device: string, rule: string): string {
+  return `alarms/${device}/${rule}`;
+}

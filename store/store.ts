@@ -1,0 +1,33 @@
+/**
+ * The store, as the rest of the program sees it: a ClickHouse behind a URL. Implementation: store/clickhouse.ts (the only file
+ * that imports @clickhouse/client). Embedded or cluster is only the address.
+ */
+export interface Store {
+  /** Creates the database and brings the tables to the newest version. Safe to run from several processes at once. */
+  migrate(): Promise<void>;
+
+  /**
+   * Inserts Native blocks (one or more, one after another in `blocks`) into a table of store/tables.ts. Resolves when they are
+   * in the table. Retries as long as the failure may pass, always with the same bytes and the same `token`, which the
+   * server uses to insert them once; rejects with STORE_REFUSED when the server says that it never will, and with
+   * STORE_UNAVAILABLE when `signal` is aborted.
+   */
+  insert(
+    table: TableName,
+    blocks: readonly Uint8Array[],
+    options: { token: string; signal?: AbortSignal },
+  ): Promise<void>;
+
+  /** Rows of a query as objects. `params` are bound by the server ({name:Type} in the SQL). */
+  query<Row>(sql: string, params?: Record<string, unknown>, options?: { signal?: AbortSignal }): Promise<Row[]>;
+
+  /** Runs a statement that gives no rows. */
+  command(sql: string, params?: Record<string, unknown>): Promise<void>;
+
+  /** True when the server answers. */
+  ping(): Promise<boolean>;
+
+  close(): Promise<void>;
+}
+
+export type TableName = 'readings' | 'rollups' | 'alarms' | 'quarantine';
