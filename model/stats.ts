@@ -4,6 +4,8 @@
  */
 export interface DoorStats {
   role: 'door';
+  /** Which process of the role, unique in the cluster: counters of different instances are added. */
+  instance: string;
   startedMs: number;
   atMs: number;
   listening: boolean;
@@ -21,6 +23,8 @@ export interface DoorStats {
 
 export interface ProcessorStats {
   role: 'processor';
+  /** Which process of the role, unique in the cluster: counters of different instances are added. */
+  instance: string;
   startedMs: number;
   atMs: number;
   running: boolean;
@@ -44,6 +48,8 @@ export interface ProcessorStats {
 
 export interface StoreStats {
   role: 'store';
+  /** Which process of the role, unique in the cluster: counters of different instances are added. */
+  instance: string;
   startedMs: number;
   atMs: number;
   queries: number;
