@@ -1,0 +1,262 @@
+import type { Alarm, Position } from '../model/alarm.ts';
+import type { Rollup } from '../model/rollup.ts';
+import {
+  assertTimeMs,
+  DictionaryColumn,
+  encodeBlock,
+  fixedColumn,
+  Int64Column,
+  type NativeColumn,
+  StringColumn,
+} from './native.ts';
+import { DAY_MS } from './readings-block.ts';
+
+/**
+ * Builders of the Native blocks that go into the tables of store/tables.ts. Workers fill them; `finish` hands out the encoded
+ * blocks, each in an ArrayBuffer of its own that can be transferred, and starts the builder anew. No block spans two
+ * partitions of its table, so that an insert of one block is one part: all of it or nothing.
+ *
+ * Times are ms since the epoch. A time outside of the years 1900 to 2299 throws INPUT_INVALID and leaves the block unchanged.
+ */
+
+export { ReadingsBlock, type SeriesNames } from './readings-block.ts';
+
+/** Rows of `rollups`. */
+export class RollupsBlock {
+  rows = 0;
+  #window = new DictionaryColumn();
+  #device = new DictionaryColumn();
+  #metric = new DictionaryColumn();
+  #start = new Int64Column();
+  #end = new Int64Column();
+  #count = new Int64Column();
+  #values: number[] = [];
+  #revision: number[] = [];
+  #partition: number[] = [];
+
+  add(r: Rollup, partition: number): void {
+    assertTimeMs(r.startMs, 'start');
+    assertTimeMs(r.endMs, 'end');
+    this.rows++;
+    this.#window.push(r.window);
+    this.#device.push(r.device);
+    this.#metric.push(r.metric);
+    this.#start.push(r.startMs);
+    this.#end.push(r.endMs);
+    this.#count.push(r.count);
+    this.#values.push(r.sum, r.min, r.max, r.avg, r.first, r.last);
+    this.#revision.push(r.revision);
+    this.#partition.push(partition);
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    const rows = this.rows;
+    if (rows === 0) return [];
+    const value = (at: number) => Float64Array.from({ length: rows }, (_, row) => this.#values[row * 6 + at]);
+    const block = encodeBlock(rows, [
+      this.#window.take('window'),
+      this.#device.take('device'),
+      this.#metric.take('metric'),
+      this.#start.take('start', 'DateTime64(3)'),
+      this.#end.take('end', 'DateTime64(3)'),
+      this.#count.take('count', 'UInt64'),
+      ...['sum', 'min', 'max', 'avg', 'first', 'last'].map((name, at) => fixedColumn(name, 'Float64', value(at), rows)),
+      fixedColumn('revision', 'UInt32', Uint32Array.from(this.#revision), rows),
+      fixedColumn('partition', 'UInt16', Uint16Array.from(this.#partition), rows),
+    ]);
+    this.#values = [];
+    this.#revision = [];
+    this.#partition = [];
+    this.rows = 0;
+    return [block];
+  }
+}
+
+/** Rows of `alarms`: an alarm as it stands after a transition, and the message that decided it. */
+export class AlarmsBlock {
+  rows = 0;
+  #rows: { alarm: Alarm; position: Position }[] = [];
+
+  add(alarm: Alarm, position: Position): void {
+    assertTimeMs(alarm.raisedMs, 'raised_at');
+    if (alarm.ackedMs !== null) assertTimeMs(alarm.ackedMs, 'acked_at');
+    if (alarm.clearedMs !== null) assertTimeMs(alarm.clearedMs, 'cleared_at');
+    this.rows++;
+    this.#rows.push({ alarm: { ...alarm }, position: { ...position } });
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    const all = this.#rows;
+    if (all.length === 0) return [];
+    this.#rows = [];
+    this.rows = 0;
+    const alarms = all.map((row) => row.alarm);
+    const positions = all.map((row) => row.position);
+    return [
+      encodeBlock(all.length, [
+        stringColumn(
+          'id',
+          alarms.map((a) => a.id),
+        ),
+        dictionaryColumn(
+          'rule',
+          alarms.map((a) => a.rule),
+        ),
+        dictionaryColumn(
+          'device',
+          alarms.map((a) => a.device),
+        ),
+        dictionaryColumn(
+          'metric',
+          alarms.map((a) => a.metric),
+        ),
+        dictionaryColumn(
+          'severity',
+          alarms.map((a) => a.severity),
+        ),
+        dictionaryColumn(
+          'state',
+          alarms.map((a) => a.state),
+        ),
+        int64Column(
+          'raised_at',
+          'DateTime64(3)',
+          alarms.map((a) => a.raisedMs),
+        ),
+        nullableTimeColumn(
+          'acked_at',
+          alarms.map((a) => a.ackedMs),
+        ),
+        nullableTimeColumn(
+          'cleared_at',
+          alarms.map((a) => a.clearedMs),
+        ),
+        fixedColumn(
+          'value',
+          'Float64',
+          Float64Array.from(alarms, (a) => a.value),
+          all.length,
+        ),
+        stringColumn(
+          'message',
+          alarms.map((a) => a.message),
+        ),
+        fixedColumn(
+          'version',
+          'UInt32',
+          Uint32Array.from(alarms, (a) => a.version),
+          all.length,
+        ),
+        ...positionColumns(positions),
+      ]),
+    ];
+  }
+}
+
+/** A message that could not be decoded. */
+export interface QuarantineRow extends Position {
+  device: string;
+  topic: string;
+  receivedMs: number;
+  reason: string;
+  /** The original bytes; copied. */
+  payload: Uint8Array;
+}
+
+/** Rows of `quarantine`. */
+export class QuarantineBlock {
+  rows = 0;
+  #days = new Map<number, QuarantineRow[]>();
+
+  add(q: QuarantineRow): void {
+    assertTimeMs(q.receivedMs, 'received');
+    this.rows++;
+    const day = Math.floor(q.receivedMs / DAY_MS);
+    const rows = this.#days.get(day);
+    const row = { ...q, payload: q.payload.slice() };
+    if (rows) rows.push(row);
+    else this.#days.set(day, [row]);
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    const days = [...this.#days.values()];
+    this.#days.clear();
+    this.rows = 0;
+    return days.map((rows) => {
+      const payload = new StringColumn();
+      for (const row of rows) payload.pushBytes(row.payload);
+      return encodeBlock(rows.length, [
+        dictionaryColumn(
+          'device',
+          rows.map((r) => r.device),
+        ),
+        stringColumn(
+          'topic',
+          rows.map((r) => r.topic),
+        ),
+        int64Column(
+          'received',
+          'DateTime64(3)',
+          rows.map((r) => r.receivedMs),
+        ),
+        stringColumn(
+          'reason',
+          rows.map((r) => r.reason),
+        ),
+        { name: 'payload', type: 'String', data: [payload.take()] },
+        ...positionColumns(rows),
+      ]);
+    });
+  }
+}
+
+function stringColumn(name: string, values: readonly string[]): NativeColumn {
+  const column = new StringColumn();
+  for (const value of values) column.push(value);
+  return { name, type: 'String', data: [column.take()] };
+}
+
+function dictionaryColumn(name: string, values: readonly string[]): NativeColumn {
+  const column = new DictionaryColumn();
+  for (const value of values) column.push(value);
+  return column.take(name);
+}
+
+function int64Column(name: string, type: 'UInt64' | 'DateTime64(3)', values: readonly number[]): NativeColumn {
+  const column = new Int64Column();
+  for (const value of values) column.push(value);
+  return column.take(name, type);
+}
+
+function nullableTimeColumn(name: string, values: readonly (number | null)[]): NativeColumn {
+  const nulls = Uint8Array.from(values, (value) => (value === null ? 1 : 0));
+  const times = int64Column(
+    name,
+    'DateTime64(3)',
+    values.map((value) => value ?? 0),
+  );
+  return { name, type: 'Nullable(DateTime64(3))', data: [nulls, ...times.data] };
+}
+
+function positionColumns(positions: readonly Position[]): NativeColumn[] {
+  const rows = positions.length;
+  return [
+    fixedColumn(
+      'partition',
+      'UInt16',
+      Uint16Array.from(positions, (p) => p.partition),
+      rows,
+    ),
+    int64Column(
+      'offset',
+      'UInt64',
+      positions.map((p) => p.offset),
+    ),
+    fixedColumn(
+      'index',
+      'UInt32',
+      Uint32Array.from(positions, (p) => p.index),
+      rows,
+    ),
+  ];
+}
