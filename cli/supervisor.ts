@@ -39,7 +39,10 @@ export interface SupervisorOptions {
   healthyAfterMs?: number;
   /** How long a child may take to drain before it is killed. */
   drainMaxMs?: number;
-  /** A child that exits with this code says that a restart cannot help (wrong configuration, address in use at start). */
+  /**
+   * A child that exits with this code before it was ever ready says that a restart cannot help (wrong configuration, address
+   * in use). One that ran before is started again whatever it says: what stopped it may pass.
+   */
   fatalExitCode?: number;
 }
 
@@ -51,6 +54,7 @@ interface Slot {
   restarts: number;
   timer: TimerHandle | null;
   ready: boolean;
+  everReady: boolean;
   ended: (() => void)[];
 }
 
@@ -86,6 +90,7 @@ export class Supervisor {
       restarts: 0,
       timer: null,
       ready: false,
+      everReady: false,
       ended: [],
     }));
   }
@@ -127,6 +132,7 @@ export class Supervisor {
     slot.child = child;
     child.onReady(() => {
       slot.ready = true;
+      slot.everReady = true;
       this.#changed();
     });
     child.onExit((reason, code) => {
@@ -135,7 +141,7 @@ export class Supervisor {
       slot.ready = false;
       for (const done of slot.ended.splice(0)) done();
       if (this.#stopping) return;
-      if (code === this.#options.fatalExitCode) {
+      if (code === this.#options.fatalExitCode && !slot.everReady) {
         logger.error(`${slot.spec.name} cannot run`, { reason });
         this.#fail(slot.spec.name);
         return;

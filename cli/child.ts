@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Child } from './supervisor.ts';
+
+/** What a role tells the supervisor over the IPC channel. */
+export interface ReadyMessage {
+  type: 'ready';
+}
+
+/**
+ * V8 settings of the roles. Most of what they allocate dies young, and with the default young generation a third of a busy
+ * door's time is garbage collection (docs/decisions/001-young-generation.md has the figures).
+ */
+const NODE_FLAGS: Record<string, readonly string[]> = {
+  door: ['--max-semi-space-size=64'],
+  processor: ['--max-semi-space-size=32'],
+};
+
+/**
+ * Starts `sluice ARGS` as a child process with an IPC channel. The child drains and ends when the channel closes, so none
+ * outlives a supervisor that was killed.
+ */
+export function spawnSluice(name: string, args: readonly string[]): Child {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const child = spawn(process.execPath, ['--enable-source-maps', ...(NODE_FLAGS[name] ?? []), main, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  return {
+    pid: child.pid,
+    onReady(listener) {
+      child.on('message', (message: ReadyMessage) => {
+        if (message.type === 'ready') listener();
+      });
+    },
+    onExit(listener) {
+      let told = false;
+      const tell = (reason: string, code: number | null): void => {
+        if (told) return;
+        told = true;
+        listener(reason, code);
+      };
+      child.once('error', (error) => tell(`cannot be started: ${error.message}`, null));
+      child.once('exit', (code, signal) => tell(signal === null ? `exit code ${code}` : `signal ${signal}`, code));
+    },
+    kill(signal) {
+      child.kill(signal);
+    },
+  };
+}

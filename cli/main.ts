@@ -1,0 +1,138 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { SluiceError } from '../model/errors.ts';
+import { hash } from './passwd.ts';
+import { replayFile } from './replay.ts';
+import { run } from './run.ts';
+import { ROLES, type StartOptions } from './settings.ts';
+import { simulateFleet } from './simulate.ts';
+import { start } from './start.ts';
+import { validate } from './validate.ts';
+import { VERSION } from './version.ts';
+
+/** The one file that knows commander: what is asked for on the command line, and which function does it. */
+
+const program = new Command('sluice')
+  .description('Telemetry from many devices: MQTT in, a durable log, windows and alarms, ClickHouse for the series.')
+  .version(VERSION)
+  .showHelpAfterError('(sluice --help tells more)')
+  .showSuggestionAfterError();
+
+function withSettings(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'settings; ./sluice.yaml when it is there, else the defaults')
+    .option('--data <dir>', 'folder for the log and the embedded store (default: ./data)')
+    .option('--mqtt <host:port>', 'where devices connect (default: 127.0.0.1:1883)')
+    .option('--http <host:port>', 'where the page and the HTTP API are (default: 127.0.0.1:8080)')
+    .option(
+      '--clickhouse-http <host:port>',
+      "where the embedded store speaks ClickHouse's HTTP (default: 127.0.0.1:8123)",
+    )
+    .option('--kafka <host:port,...>', 'use this Kafka as the log instead of the embedded one')
+    .option('--clickhouse <url>', 'use this ClickHouse as the store instead of the embedded one');
+}
+
+withSettings(program.command('start'))
+  .description('run everything on this machine: door, processor, store and gateway')
+  .option('--simulate <scenario>', 'publish a simulated fleet as well: greenhouse, factory or vehicles')
+  .action((options: StartOptions) => start(options));
+
+withSettings(program.command('run'))
+  .description('run one role, for a cluster: many doors and processors around one Kafka and one ClickHouse')
+  .addArgument(program.createArgument('<role>', ROLES.join(', ')).choices(ROLES))
+  .addOption(new Option('--simulate <scenario>', 'use the rules of this scenario').hideHelp())
+  .action((role: (typeof ROLES)[number], options: StartOptions) => run(role, options));
+
+program
+  .command('validate')
+  .description('check a settings file and say what is wrong, with file:line:column')
+  .argument('[file]', 'settings file', 'sluice.yaml')
+  .action(validate);
+
+program
+  .command('simulate')
+  .description('publish a simulated fleet over MQTT')
+  .argument('<scenario>', 'greenhouse, factory or vehicles')
+  .option('--url <url>', 'where to publish', 'mqtt://127.0.0.1:1883')
+  .option('--devices <n>', 'size of the fleet', positiveInteger)
+  .option('--rate-hz <n>', 'messages per second of each device', positiveNumber)
+  .option('--seed <n>', 'the same seed gives the same readings', integer, 1)
+  .option('--seconds <n>', 'stop after this long; runs until stopped otherwise', positiveNumber)
+  .option('--qos <0|1|2>', 'quality of service', qos, 1)
+  .option('--username <name>', 'for a door that asks for it')
+  .option('--password-file <file>', 'file with the password')
+  .option('--late <share>', 'share of readings that come late and out of order', share, 0)
+  .option('--duplicates <share>', 'share of messages sent twice', share, 0)
+  .option('--wrong-clocks <share>', 'share of devices with a wrong clock', share, 0)
+  .option('--drops <share>', 'share of devices that lose their connection each minute', share, 0)
+  .option('--broken <share>', 'share of payloads that are broken', share, 0)
+  .option('--blast', 'send pre-encoded packets over raw sockets, as fast as they are acknowledged')
+  .option('--connections <n>', 'with --blast: how many sockets', positiveInteger)
+  .option('--messages <n>', 'with --blast: how many messages in all', positiveInteger)
+  .option('--rate <n>', 'with --blast: messages per second in all (default: as fast as acknowledged)', positiveNumber)
+  .option('--json', 'print the result as JSON')
+  .action(simulateFleet);
+
+program
+  .command('replay')
+  .description('publish measurements from a CSV or NDJSON file')
+  .argument('<file>', 'CSV with a header line, or one JSON object a line')
+  .option('--url <url>', 'where to publish', 'mqtt://127.0.0.1:1883')
+  .option('--device <column>', 'column of the device id', 'device')
+  .option('--time <column>', 'column of the time: epoch in s, ms, µs or ns, or ISO 8601', 'ts')
+  .option('--metrics <columns>', 'columns to publish, separated by commas (default: all others)', list)
+  .option('--format <csv|ndjson>', 'default: by the name of the file')
+  .option('--speed <n|max>', 'times faster than measured, or max: as fast as acknowledged', speed, 1)
+  .option('--username <name>', 'for a door that asks for it')
+  .option('--password-file <file>', 'file with the password')
+  .option('--json', 'print the result as JSON')
+  .action(replayFile);
+
+program
+  .command('passwd')
+  .description('read a password from the terminal or standard input, print the hash for access.users')
+  .action(hash);
+
+function integer(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('a whole number is wanted');
+  return value;
+}
+
+function positiveInteger(text: string): number {
+  const value = integer(text);
+  if (value <= 0) throw new InvalidArgumentError('a whole number above 0 is wanted');
+  return value;
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('a number above 0 is wanted');
+  return value;
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('a share between 0 and 1 is wanted, as 0.05');
+  return value;
+}
+
+function qos(text: string): 0 | 1 | 2 {
+  if (text === '0' || text === '1' || text === '2') return Number(text) as 0 | 1 | 2;
+  throw new InvalidArgumentError('0, 1 or 2 is wanted');
+}
+
+function speed(text: string): number | 'max' {
+  return text === 'max' ? 'max' : positiveNumber(text);
+}
+
+function list(text: string): string[] {
+  return text.split(',').map((s) => s.trim());
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(error instanceof SluiceError ? `sluice: ${error.toLine()}` : error);
+  process.exit(1);
+}
