@@ -1,0 +1,113 @@
+import type { Clock } from '../model/clock.ts';
+import type { Overview, StoreProbe } from './overview.ts';
+import { integer, oneOf, type Query, text, texts, timeRange } from './params.ts';
+import { HttpProblem } from './problem.ts';
+import { deviceMetrics, listAlarms, listDevices, listQuarantine, listRollups } from './queries.ts';
+import { readSeries } from './series.ts';
+import { HISTORY_SECONDS_MAX } from './stats-board.ts';
+import type { StoreGate } from './store-gate.ts';
+
+/** What a route is given: the parts of the path that vary, decoded, and the query string. */
+export interface ApiRequest {
+  path: Readonly<Record<string, string>>;
+  query: Query;
+}
+
+/** A GET route that answers with JSON. `path` is as the HTTP server takes it (`:name` is a varying part). */
+export interface Route {
+  path: string;
+  handle(request: ApiRequest): Promise<unknown>;
+}
+
+export interface ApiParts {
+  gate: StoreGate;
+  probe: StoreProbe;
+  overview: Overview;
+  clock: Clock;
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const POINTS_MAX = 4_000;
+export const METRICS_MAX = 8;
+const METRICS_LISTED_MAX = 1_000;
+
+/** The JSON routes of the gateway, but for health and the event stream. */
+export function apiRoutes({ gate, probe, overview, clock }: ApiParts): Route[] {
+  const storeAnswers = async () => {
+    const ping = await probe.ping();
+    if (!ping.answers) {
+      throw new HttpProblem(
+        503,
+        'STORE_UNAVAILABLE',
+        `the store: ${ping.reason}`,
+        'check that ClickHouse is reachable',
+      );
+    }
+  };
+  const withStore = (path: string, handle: Route['handle']): Route => ({
+    path,
+    handle: async (request) => {
+      await storeAnswers();
+      return handle(request);
+    },
+  });
+  return [
+    {
+      path: '/api/overview',
+      handle: async ({ query }) => {
+        const seconds = integer(query, 'seconds', { min: 0, max: HISTORY_SECONDS_MAX, otherwise: 120 });
+        await overview.ready();
+        return overview.answer(seconds);
+      },
+    },
+    withStore('/api/devices', async ({ query }) => {
+      const limit = integer(query, 'limit', { min: 1, max: 1000, otherwise: 50 });
+      const options = { search: text(query, 'search'), after: text(query, 'after') };
+      const found = await listDevices(gate, { ...options, limit: limit + 1 });
+      const devices = found.slice(0, limit);
+      return { devices, next: found.length > limit ? devices[devices.length - 1].device : null };
+    }),
+    withStore('/api/devices/:device', async ({ path }) => {
+      const metrics = await deviceMetrics(gate, path.device, METRICS_LISTED_MAX);
+      if (metrics.length === 0) {
+        throw new HttpProblem(
+          404,
+          'DEVICE_UNKNOWN',
+          `no reading of ${path.device} has been stored`,
+          'check the name, or publish a reading',
+        );
+      }
+      return { device: path.device, lastSeenMs: Math.max(...metrics.map((m) => m.receivedMs)), metrics };
+    }),
+    withStore('/api/devices/:device/series', async ({ path, query }) => {
+      const metrics = texts(query, 'metric', METRICS_MAX);
+      if (metrics.length === 0) {
+        throw new HttpProblem(400, 'INPUT_INVALID', 'no metric is named', 'give metric=NAME, up to 8 times');
+      }
+      const points = integer(query, 'points', { min: 10, max: POINTS_MAX, otherwise: 800 });
+      const range = timeRange(query, clock.nowMs(), 5 * 60_000);
+      return readSeries(gate, { device: path.device, metrics, points, ...range });
+    }),
+    withStore('/api/devices/:device/rollups', async ({ path, query }) => ({
+      device: path.device,
+      rollups: await listRollups(gate, {
+        device: path.device,
+        metric: text(query, 'metric'),
+        window: text(query, 'window'),
+        limit: integer(query, 'limit', { min: 1, max: 5000, otherwise: 500 }),
+        ...timeRange(query, clock.nowMs(), DAY_MS),
+      }),
+    })),
+    withStore('/api/alarms', async ({ query }) => ({
+      alarms: await listAlarms(gate, {
+        state: oneOf(query, 'state', ['open', 'all'], 'open'),
+        device: text(query, 'device'),
+        limit: integer(query, 'limit', { min: 1, max: 1000, otherwise: 100 }),
+      }),
+    })),
+    withStore('/api/quarantine', async ({ query }) => ({
+      messages: await listQuarantine(gate, integer(query, 'limit', { min: 1, max: 500, otherwise: 50 })),
+    })),
+  ];
+}

@@ -1,0 +1,185 @@
+import type { AlarmState, Severity } from '../model/alarm.ts';
+import type { StoreGate } from './store-gate.ts';
+
+/** Everything that the gateway asks of the store, but for the series of a chart (series.ts). Times are epoch milliseconds. */
+
+const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
+
+export interface DeviceRow {
+  device: string;
+  lastSeenMs: number;
+  metrics: number;
+}
+
+/**
+ * Devices by name, after `after`. The table is sorted by device, so that the first page is read from the head of the table
+ * and stops there, however many rows there are.
+ */
+export async function listDevices(
+  store: StoreGate,
+  options: { search: string; after: string; limit: number },
+): Promise<DeviceRow[]> {
+  const rows = await store.query<DeviceRow>(
+    `SELECT device, ${ms('max(received)')} AS lastSeenMs, uniqExact(metric) AS metrics
+     FROM sluice.readings
+     WHERE device > {after:String}
+     ${options.search === '' ? '' : 'AND positionCaseInsensitiveUTF8(device, {search:String}) > 0'}
+     GROUP BY device ORDER BY device LIMIT {limit:UInt32}`,
+    options,
+    ', optimize_aggregation_in_order = 1',
+  );
+  return rows.map((r) => ({ device: r.device, lastSeenMs: Number(r.lastSeenMs), metrics: Number(r.metrics) }));
+}
+
+export interface MetricRow {
+  metric: string;
+  /** Newest by event time. */
+  tsMs: number;
+  receivedMs: number;
+  /** null when the metric's newest value is text. */
+  value: number | null;
+  text: string;
+}
+
+/** The newest value of each metric of a device. Empty when the device is not known. */
+export async function deviceMetrics(store: StoreGate, device: string, limit: number): Promise<MetricRow[]> {
+  const rows = await store.query<MetricRow>(
+    `SELECT metric, ${ms('max(ts)')} AS tsMs, ${ms('argMax(received, ts)')} AS receivedMs,
+            argMax(value, ts) AS value, argMax(text, ts) AS text
+     FROM sluice.readings WHERE device = {device:String}
+     GROUP BY metric ORDER BY metric LIMIT {limit:UInt32}`,
+    { device, limit },
+  );
+  return rows.map((r) => ({
+    metric: r.metric,
+    tsMs: Number(r.tsMs),
+    receivedMs: Number(r.receivedMs),
+    value: r.text === '' ? finite(r.value) : null,
+    text: r.text,
+  }));
+}
+
+export interface RollupRow {
+  window: string;
+  metric: string;
+  startMs: number;
+  endMs: number;
+  count: number;
+  sum: number;
+  min: number;
+  max: number;
+  avg: number;
+  first: number;
+  last: number;
+  revision: number;
+}
+
+export async function listRollups(
+  store: StoreGate,
+  options: { device: string; metric: string; window: string; fromMs: number; toMs: number; limit: number },
+): Promise<RollupRow[]> {
+  const rows = await store.query<RollupRow>(
+    `SELECT window, metric, ${ms('start')} AS startMs, ${ms('end')} AS endMs,
+            count, sum, min, max, avg, first, last, revision
+     FROM sluice.rollups FINAL
+     WHERE device = {device:String}
+       AND start >= fromUnixTimestamp64Milli({fromMs:Int64}) AND start < fromUnixTimestamp64Milli({toMs:Int64})
+       ${options.metric === '' ? '' : 'AND metric = {metric:String}'}
+       ${options.window === '' ? '' : 'AND window = {window:String}'}
+     ORDER BY startMs DESC, window, metric LIMIT {limit:UInt32}`,
+    options,
+  );
+  return rows.map((r) => ({ ...r, startMs: Number(r.startMs), endMs: Number(r.endMs), count: Number(r.count) }));
+}
+
+export interface AlarmRow {
+  id: string;
+  rule: string;
+  device: string;
+  metric: string;
+  severity: Severity;
+  state: AlarmState;
+  raisedMs: number;
+  ackedMs: number | null;
+  clearedMs: number | null;
+  value: number;
+  message: string;
+  version: number;
+}
+
+/** Alarms, those that changed last first. */
+export async function listAlarms(
+  store: StoreGate,
+  options: { state: 'open' | 'all'; device: string; limit: number },
+): Promise<AlarmRow[]> {
+  const where = [
+    options.state === 'open' ? "state = 'raised'" : '',
+    options.device === '' ? '' : 'device = {device:String}',
+  ].filter((w) => w !== '');
+  const rows = await store.query<AlarmRow>(
+    `SELECT id, rule, device, metric, severity, state, ${ms('raised_at')} AS raisedMs,
+            ${ms('acked_at')} AS ackedMs, ${ms('cleared_at')} AS clearedMs, value, message, version
+     FROM sluice.alarms FINAL
+     ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`}
+     ORDER BY coalesce(cleared_at, raised_at) DESC, id LIMIT {limit:UInt32}`,
+    { device: options.device, limit: options.limit },
+  );
+  return rows.map((r) => ({
+    ...r,
+    raisedMs: Number(r.raisedMs),
+    ackedMs: r.ackedMs === null ? null : Number(r.ackedMs),
+    clearedMs: r.clearedMs === null ? null : Number(r.clearedMs),
+    version: Number(r.version),
+  }));
+}
+
+export interface QuarantineRow {
+  device: string;
+  topic: string;
+  receivedMs: number;
+  reason: string;
+  /** The head of the payload as text; bytes that are not UTF-8 are shown as U+FFFD. */
+  payload: string;
+  payloadBytes: number;
+}
+
+/** The newest quarantined messages, with the beginning of their payload. */
+export async function listQuarantine(store: StoreGate, limit: number): Promise<QuarantineRow[]> {
+  const rows = await store.query<QuarantineRow>(
+    `SELECT device, topic, ${ms('received')} AS receivedMs, reason,
+            toValidUTF8(substring(payload, 1, 256)) AS payload, length(payload) AS payloadBytes
+     FROM sluice.quarantine
+     ORDER BY received DESC LIMIT {limit:UInt32}`,
+    { limit },
+  );
+  return rows.map((r) => ({ ...r, receivedMs: Number(r.receivedMs), payloadBytes: Number(r.payloadBytes) }));
+}
+
+export interface FleetCounts {
+  devices: number;
+  readings: number;
+  quarantined: number;
+  alarmsOpen: number;
+}
+
+/** What the overview counts in the store. `readings` counts rows, redeliveries not yet merged away included. */
+export async function countFleet(store: StoreGate): Promise<FleetCounts> {
+  const rows = await store.query<FleetCounts>(
+    `SELECT (SELECT uniqExact(device) FROM sluice.readings) AS devices,
+            (SELECT count() FROM sluice.readings) AS readings,
+            (SELECT count() FROM sluice.quarantine) AS quarantined,
+            (SELECT count() FROM sluice.alarms FINAL WHERE state = 'raised') AS alarmsOpen`,
+  );
+  const row = rows[0];
+  return {
+    devices: Number(row.devices),
+    readings: Number(row.readings),
+    quarantined: Number(row.quarantined),
+    alarmsOpen: Number(row.alarmsOpen),
+  };
+}
+
+function finite(value: unknown): number | null {
+  const number = Number(value);
+  return value !== null && Number.isFinite(number) ? number : null;
+}

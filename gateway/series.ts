@@ -1,0 +1,132 @@
+import type { StoreGate } from './store-gate.ts';
+
+/**
+ * Series of a chart. A range with few readings is given as it is; one with many in buckets of min, max, avg and count that
+ * ClickHouse forms, so that what a browser gets is bounded by what it can draw.
+ *
+ * `throughOffset` says up to which offset of the device's partition the answer includes the metric: a live reading
+ * (watch.ts) with a higher offset is not yet in it. The offsets of one device never go down, since a device keeps to one partition.
+ */
+export interface Series {
+  metric: string;
+  /** Highest log offset among the readings of the answer; −1 when there are none. */
+  throughOffset: number;
+  /** Times, ms, ascending: of the readings, or of the starts of the buckets. */
+  t: number[];
+  /** Values, or the averages of the buckets. */
+  v: number[];
+  /** Only of buckets. */
+  min?: number[];
+  max?: number[];
+  count?: number[];
+}
+
+export interface SeriesAnswer {
+  device: string;
+  fromMs: number;
+  toMs: number;
+  /** 'raw': each reading once. 'buckets': each `stepMs` long, starting at multiples of it. */
+  kind: 'raw' | 'buckets';
+  stepMs: number;
+  /** Whether a redelivery that is not yet merged away counts once (FINAL); true but for very large ranges. */
+  exact: boolean;
+  series: Series[];
+}
+
+export interface SeriesRequest {
+  device: string;
+  metrics: string[];
+  fromMs: number;
+  toMs: number;
+  /** About how many points are wanted for each metric. */
+  points: number;
+}
+
+/** Rows up to which FINAL is affordable within a page's patience. */
+const FINAL_ROWS_MAX = 3_000_000;
+/** Bucket lengths that divide what people read off a time axis. */
+const STEPS_MS = [
+  10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000,
+  1_800_000, 3_600_000, 7_200_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000, 604_800_000,
+];
+
+/** The shortest usual bucket with which the range has no more than `points` of them. */
+export function stepFor(rangeMs: number, points: number): number {
+  const least = rangeMs / points;
+  return STEPS_MS.find((s) => s >= least) ?? Math.ceil(least / 604_800_000) * 604_800_000;
+}
+
+const WHERE = `device = {device:String} AND metric IN {metrics:Array(String)} AND text = ''
+  AND ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})`;
+
+export async function readSeries(store: StoreGate, request: SeriesRequest): Promise<SeriesAnswer> {
+  const { device, metrics, fromMs, toMs, points } = request;
+  const params = { device, metrics, fromMs, toMs };
+  const counted = await store.query<{ rows: number }>(
+    `SELECT count() AS rows FROM sluice.readings WHERE ${WHERE}`,
+    params,
+  );
+  const rows = Number(counted[0].rows);
+  const exact = rows <= FINAL_ROWS_MAX;
+  const table = `sluice.readings${exact ? ' FINAL' : ''}`;
+  const base = { device, fromMs, toMs, exact };
+  if (rows <= points * metrics.length * 2) {
+    return { ...base, kind: 'raw', stepMs: 0, series: await readRaw(store, table, params, metrics, rows) };
+  }
+  const stepMs = stepFor(toMs - fromMs, points);
+  return { ...base, kind: 'buckets', stepMs, series: await readBuckets(store, table, params, metrics, stepMs) };
+}
+
+async function readRaw(
+  store: StoreGate,
+  table: string,
+  params: Record<string, unknown>,
+  metrics: string[],
+  rows: number,
+): Promise<Series[]> {
+  const found = await store.query<{ m: string; t: number; v: number; o: number }>(
+    `SELECT metric AS m, toUnixTimestamp64Milli(ts) AS t, value AS v, offset AS o
+     FROM ${table} WHERE ${WHERE} ORDER BY m, t LIMIT {limit:UInt32}`,
+    { ...params, limit: rows * 2 + 1000 },
+  );
+  const byMetric = new Map(metrics.map((m) => [m, empty(m)]));
+  for (const row of found) {
+    const series = byMetric.get(row.m);
+    if (!series || row.v === null) continue;
+    series.t.push(Number(row.t));
+    series.v.push(Number(row.v));
+    series.throughOffset = Math.max(series.throughOffset, Number(row.o));
+  }
+  return [...byMetric.values()];
+}
+
+async function readBuckets(
+  store: StoreGate,
+  table: string,
+  params: Record<string, unknown>,
+  metrics: string[],
+  stepMs: number,
+): Promise<Series[]> {
+  const found = await store.query<{ m: string; t: number; lo: number; hi: number; v: number; n: number; o: number }>(
+    `SELECT metric AS m, intDiv(toUnixTimestamp64Milli(ts), {stepMs:Int64}) * {stepMs:Int64} AS t,
+            min(value) AS lo, max(value) AS hi, avg(value) AS v, count() AS n, max(offset) AS o
+     FROM ${table} WHERE ${WHERE} GROUP BY m, t ORDER BY m, t`,
+    { ...params, stepMs },
+  );
+  const byMetric = new Map(metrics.map((m) => [m, { ...empty(m), min: [], max: [], count: [] } as Required<Series>]));
+  for (const row of found) {
+    const series = byMetric.get(row.m);
+    if (!series) continue;
+    series.t.push(Number(row.t));
+    series.v.push(Number(row.v));
+    series.min.push(Number(row.lo));
+    series.max.push(Number(row.hi));
+    series.count.push(Number(row.n));
+    series.throughOffset = Math.max(series.throughOffset, Number(row.o));
+  }
+  return [...byMetric.values()];
+}
+
+function empty(metric: string): Series {
+  return { metric, throughOffset: -1, t: [], v: [] };
+}
