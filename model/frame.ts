@@ -107,10 +107,10 @@ export class FrameBuilder {
     this.messages++;
   }
 
-  /** Hands over the finished frame (possibly empty) and starts a new one. */
-  finish(): Uint8Array<ArrayBuffer> {
+  /** Hands over the finished frame (possibly empty) and starts a new one, with room for `nextBytes` before it has to grow. */
+  finish(nextBytes: number = this.#initialBytes): Uint8Array<ArrayBuffer> {
     const frame = this.#buffer.subarray(0, this.bytes);
-    this.#buffer = allocate(this.#initialBytes);
+    this.#buffer = allocate(nextBytes);
     this.bytes = 0;
     this.messages = 0;
     return frame;
