@@ -33,7 +33,7 @@ export class MessageReadings {
     this.untimed[at] = untimed ? 1 : 0;
     this.metric[at] = metric;
     this.text[at] = text;
-    if (text !== '' || value !== value) this.hasText = true;
+    if (text !== '' || Number.isNaN(value)) this.hasText = true;
     this.count = at + 1;
   }
 
