@@ -37,6 +37,7 @@ const CODES = {
   FRAME_TOO_LARGE: { retryable: false, remedy: 'raise log.frameBytesMax, or send smaller messages' },
   LOG_CLOSED: { retryable: false, remedy: '' },
   LOG_FULL: { retryable: true, remedy: 'shorten log.retention, or raise log.mapBytesMax' },
+  LOG_LOCKED: { retryable: false, remedy: 'stop the other process, or give this one a data directory of its own' },
   LOG_NOT_WRITER: { retryable: false, remedy: 'only the role that owns a topic may append to it' },
   LOG_OFFSET_GONE: { retryable: false, remedy: 'read from the first offset that is still held' },
   LOG_TOPIC_UNKNOWN: { retryable: false, remedy: '' },

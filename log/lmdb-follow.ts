@@ -1,0 +1,85 @@
+import { SluiceError } from '../model/errors.ts';
+import type { Topic, Warn } from './lmdb-topic.ts';
+import type { LogFrame } from './log.ts';
+
+export interface FollowOptions {
+  partition: number;
+  /** Where to start, asked once the topic is there; null for the first held frame. */
+  from: () => Promise<number | null>;
+  bytesMax: number;
+  deliver: (frames: LogFrame[]) => void | Promise<void>;
+  signal: AbortSignal;
+  onWarning: Warn;
+  /** Who follows, for warnings. */
+  who: string;
+}
+
+/**
+ * Gives the frames of one partition in order until aborted: looks, delivers, and when there is nothing waits for a commit.
+ * Frames that retention took before they were read are skipped with a warning. Rejects when `deliver` does.
+ */
+export async function follow(topic: Topic, options: FollowOptions): Promise<void> {
+  const { partition, signal, bytesMax, deliver } = options;
+  const from = await options.from();
+  let offset = from ?? 0;
+  let exact = from !== null;
+  while (!signal.aborted) {
+    const seen = topic.wake.count;
+    const reader = topic.reader();
+    let frames: LogFrame[] = [];
+    if (reader !== null) {
+      const { first, next } = reader.bounds(partition);
+      if (offset < first) {
+        if (exact) warnLost(topic, options, offset, first);
+        offset = first;
+      }
+      if (offset > next && from !== null && exact) warnAhead(topic, options, offset, next);
+      exact = true;
+      frames = reader.read(partition, offset, bytesMax);
+    }
+    if (frames.length === 0) {
+      await topic.wake.changed(seen, signal);
+      continue;
+    }
+    offset = frames[frames.length - 1].offset + 1;
+    await deliver(frames);
+  }
+}
+
+function warnLost(topic: Topic, options: FollowOptions, offset: number, first: number): void {
+  options.onWarning(`retention took ${first - offset} frames before ${options.who} had read them`, {
+    topic: topic.name,
+    partition: options.partition,
+    framesLost: first - offset,
+    wanted: offset,
+    first,
+  });
+}
+
+/** The log was replaced by an older one while the reader kept its place: it waits until the log gets there. */
+function warnAhead(topic: Topic, options: FollowOptions, offset: number, next: number): void {
+  options.onWarning(`${options.who} is to start at an offset that the log has not reached`, {
+    topic: topic.name,
+    partition: options.partition,
+    wanted: offset,
+    next,
+  });
+}
+
+/** Runs followers until all have ended; the first failure ends the others and is given to `onError`, once. */
+export function runAll(
+  followers: (() => Promise<void>)[],
+  abort: AbortController,
+  onError: (error: Error) => void,
+): Promise<void> {
+  const runs = followers.map(async (run) => {
+    try {
+      await run();
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      abort.abort();
+      onError(error instanceof Error ? error : new SluiceError('LOG_UNAVAILABLE', String(error)));
+    }
+  });
+  return Promise.all(runs).then(() => undefined);
+}
