@@ -1,0 +1,124 @@
+import type { Path } from './problem.ts';
+import { clip, formatQuantity } from './quantity.ts';
+import type { Relation } from './relations.ts';
+import type { DraftConfig } from './schema.ts';
+
+const DAY_MS = 86_400_000;
+const time = (ms: number): string => formatQuantity(ms, 'duration');
+
+/** Relations of windows, alarms and payload rules. */
+export function ruleRelations(config: DraftConfig): Relation[] {
+  return [...windowRelations(config), ...alarmRelations(config), ...payloadRelations(config)];
+}
+
+function windowRelations({ windows, processors }: DraftConfig): Relation[] {
+  const found: Relation[] = [];
+  const names = new Set<string>();
+  for (const [i, window] of windows.entries()) {
+    const at = (key: string): Path => ['windows', i, key];
+    const add = (key: string, what: string, remedy: string, uses: Path[] = []): void => {
+      found.push({ path: at(key), of: 'value', what, remedy, uses });
+    };
+    if (names.has(window.name)) add('name', `"${clip(window.name)}" is given to two windows`, 'choose another name');
+    names.add(window.name);
+    if (window.sizeMs < DAY_MS ? DAY_MS % window.sizeMs !== 0 : window.sizeMs % DAY_MS !== 0) {
+      add(
+        'sizeMs',
+        `${time(window.sizeMs)} does not divide a day, so that windows would begin at other times each day`,
+        `write ${neighbours(window.sizeMs)}`,
+      );
+    }
+    if (window.outOfOrderMs > processors.idleMs) {
+      add(
+        'outOfOrderMs',
+        `${time(window.outOfOrderMs)} is more than processors.idleMs ${time(processors.idleMs)}, which would close the window before`,
+        `write ${time(processors.idleMs)} or less, or raise processors.idleMs`,
+        [['processors', 'idleMs']],
+      );
+    }
+  }
+  return found;
+}
+
+/** The nearest sizes that fit a day, in the unit that the size was most likely written in. */
+function neighbours(sizeMs: number): string {
+  if (sizeMs >= DAY_MS) {
+    const days = Math.floor(sizeMs / DAY_MS);
+    return `${days}d or ${days + 1}d`;
+  }
+  const unitMs = [3_600_000, 60_000, 1_000].find((unit) => sizeMs % unit === 0) ?? null;
+  if (unitMs === null) return 'a size in whole seconds, such as 1s, 10s or 1m';
+  let less = sizeMs;
+  while (DAY_MS % less !== 0) less -= unitMs;
+  let more = sizeMs;
+  while (DAY_MS % more !== 0) more += unitMs;
+  return `${time(less)} or ${time(more)}`;
+}
+
+function alarmRelations({ alarms, processors }: DraftConfig): Relation[] {
+  const found: Relation[] = [];
+  const names = new Set<string>();
+  for (const [i, alarm] of alarms.entries()) {
+    const at = (key: string): Path => ['alarms', i, key];
+    const add = (key: string, what: string, remedy: string, uses: Path[] = []): void => {
+      found.push({ path: at(key), of: 'value', what, remedy, uses });
+    };
+    if (names.has(alarm.name)) add('name', `"${clip(alarm.name)}" is given to two alarms`, 'choose another name');
+    names.add(alarm.name);
+    const bytes = Buffer.byteLength(alarm.metric);
+    if (bytes > processors.limits.metricNameBytesMax) {
+      add(
+        'metric',
+        `a metric name of ${bytes} bytes is refused by processors.limits.metricNameBytesMax ${processors.limits.metricNameBytesMax}B`,
+        'shorten the name, or raise the limit',
+        [['processors', 'limits', 'metricNameBytesMax']],
+      );
+    }
+    const { above, below, clear } = alarm;
+    if (above !== null && below !== null) {
+      add('below', 'both above and below are given', 'keep one; a range takes two rules');
+    } else if (above === null && below === null) {
+      found.push({
+        path: ['alarms', i],
+        of: 'value',
+        what: 'has no threshold',
+        remedy: 'add `above` or `below`',
+        uses: [at('above'), at('below')],
+      });
+    } else if (above !== null && clear > above) {
+      add(
+        'clear',
+        `${clear} is above the threshold ${above}: the alarm would clear while it is raised`,
+        `write ${above} or less`,
+        [at('above')],
+      );
+    } else if (below !== null && clear < below) {
+      add(
+        'clear',
+        `${clear} is below the threshold ${below}: the alarm would clear while it is raised`,
+        `write ${below} or more`,
+        [at('below')],
+      );
+    }
+  }
+  return found;
+}
+
+function payloadRelations({ devices }: DraftConfig): Relation[] {
+  const found: Relation[] = [];
+  const seen = new Set<string>();
+  for (const [i, rule] of devices.payload.entries()) {
+    if (seen.has('*') || seen.has(rule.match)) {
+      const by = seen.has(rule.match) ? rule.match : '*';
+      found.push({
+        path: ['devices', 'payload', i, 'match'],
+        of: 'value',
+        what: `never reached: an entry above matches "${clip(by)}" already`,
+        remedy: by === '*' && rule.match !== '*' ? 'move it above that entry' : 'remove one of them',
+        uses: [],
+      });
+    }
+    seen.add(rule.match);
+  }
+  return found;
+}

@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { address, choice, path, section } from './fields.ts';
+import { accessSection, mqttSection } from './schema-door.ts';
+import { logSection, processorsSection, storeSection } from './schema-engines.ts';
+import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
+
+/** The one schema of `sluice.yaml`: it reads the file, and gives the editor's JSON Schema and docs/configuration.md. */
+export const VERSION = 1;
+
+export const configSchema = z.strictObject({
+  version: z
+    .literal(VERSION)
+    .describe('Version of this format. Always 1; a later Sluice that reads another will say so.'),
+  dataDir: path(
+    'Folder of the embedded log, the checkpoints and the embedded store. A relative path counts from the folder of this file, and from the working directory when it is given as --data.',
+  ).default('./data'),
+  mqtt: mqttSection.prefault({}),
+  access: accessSection.prefault({}),
+  log: logSection.prefault({}),
+  processors: processorsSection.prefault({}),
+  store: storeSection.prefault({}),
+  gateway: section('The HTTP API and the page.', {
+    listen: address(
+      'Where the page and the HTTP API are served. There is no password on them: make it reachable for others only behind a proxy that asks for one.',
+    ).default({ host: '127.0.0.1', port: 8080 }),
+  }).prefault({}),
+  logging: section('What the program writes about itself, to standard error.', {
+    level: choice('How much: each level includes those after it.', [
+      'debug',
+      'info',
+      'warn',
+      'error',
+      'silent',
+    ]).default('info'),
+    format: choice(
+      '`pretty` for people, `json` for log collectors; `auto` is pretty on a terminal and JSON elsewhere.',
+      ['pretty', 'json', 'auto'],
+    ).default('auto'),
+  }).prefault({}),
+  devices: devicesSection.prefault({}),
+  windows: windowsSection,
+  alarms: alarmsSection,
+});
+
+type ReadonlyDeep<T> = T extends readonly (infer Item)[]
+  ? readonly ReadonlyDeep<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: ReadonlyDeep<T[Key]> }
+    : T;
+
+/** The settings after every check: plain, frozen data. Paths are absolute, times are ms, sizes are bytes. */
+export type Config = ReadonlyDeep<z.output<typeof configSchema>>;
+/** The same, while the loader still works at it. */
+export type DraftConfig = z.output<typeof configSchema>;
+
+export type MqttConfig = Config['mqtt'];
+export type AccessConfig = Config['access'];
+export type AccessUser = AccessConfig['users'][number];
+export type LogConfig = Config['log'];
+export type KafkaConfig = LogConfig['kafka'];
+export type ProcessorsConfig = Config['processors'];
+export type StoreConfig = Config['store'];
+export type GatewayConfig = Config['gateway'];
+export type LoggingConfig = Config['logging'];
+export type DevicesConfig = Config['devices'];
+
+/** A node of a JSON Schema, as far as this program reads its own. */
+export interface SchemaNode {
+  type?: string | string[];
+  description?: string;
+  default?: unknown;
+  properties?: Record<string, SchemaNode>;
+  required?: string[];
+  items?: SchemaNode;
+  anyOf?: SchemaNode[];
+  enum?: unknown[];
+  const?: unknown;
+  minimum?: number;
+  maximum?: number;
+  'x-type'?: string;
+  'x-min'?: number;
+  'x-max'?: number;
+}
+
+/** The settings as a JSON Schema (draft 7, which the YAML language server reads best). */
+export function configJsonSchema(): SchemaNode {
+  return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-07' }) as SchemaNode;
+}
