@@ -49,6 +49,7 @@ const CODES = {
   CHECKPOINT_UNREADABLE: { retryable: false, remedy: 'the partition is replayed from the start of its log' },
   WORKER_DIED: { retryable: true, remedy: '' },
   ACCESS_DENIED: { retryable: false, remedy: 'see the access section of the configuration' },
+  BROKER_UNAVAILABLE: { retryable: true, remedy: 'check that an MQTT broker listens there' },
   INPUT_INVALID: { retryable: false, remedy: 'correct the input' },
 } as const satisfies Record<string, { retryable: boolean; remedy: string }>;
 
