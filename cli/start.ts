@@ -54,12 +54,17 @@ function childrenOf(settings: Settings): ChildSpec[] {
   });
   const children = [role('door'), role('processor'), role('gateway')];
   if (settings.config.store.url === null) children.unshift(role('store'));
-  const { simulate } = settings;
+  const { simulate, mqttUrl } = settings;
   if (simulate !== null) {
+    if (mqttUrl === null) {
+      throw new SluiceError('CONFIG_INVALID', 'the simulated fleet publishes over plain TCP, and mqtt.listen is null', {
+        remedy: 'set mqtt.listen, or run `sluice simulate` with an --url of its own',
+      });
+    }
     children.push({
       name: 'simulator',
       awaitReady: false,
-      spawn: () => spawnSluice('simulator', ['simulate', simulate, '--url', settings.mqttUrl]),
+      spawn: () => spawnSluice('simulator', ['simulate', simulate, '--url', mqttUrl, '--quiet']),
     });
   }
   return children;
@@ -69,7 +74,7 @@ function banner(settings: Settings): string {
   const { config } = settings;
   const rows: [string, string][] = [
     ['page', settings.pageUrl],
-    ['MQTT', settings.mqttUrl],
+    ['MQTT', settings.mqttUrl ?? 'over TLS or WebSocket only'],
     ['ClickHouse', settings.storeUrl],
     [
       'log',

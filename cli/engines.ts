@@ -1,0 +1,117 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { formatAddress } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import type { Checkpoints } from '../log/checkpoints.ts';
+import { openKafkaLog } from '../log/kafka.ts';
+import { openKafkaCheckpoints } from '../log/kafka-checkpoints.ts';
+import { openLmdbLog } from '../log/lmdb.ts';
+import { openLmdbCheckpoints } from '../log/lmdb-checkpoints.ts';
+import type { Log } from '../log/log.ts';
+import type { Logger } from '../model/logger.ts';
+import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
+import { openStore } from '../store/clickhouse.ts';
+import { readCredentials } from '../store/embedded/credentials.ts';
+import type { Store } from '../store/store.ts';
+import { onKafka, type Role } from './settings.ts';
+
+/** The only place that knows which engines were chosen. */
+
+/** Consumer group of the processors. */
+export const GROUP = 'processor';
+
+/** Each topic of the embedded log is written by one process. */
+const WRITES: Record<Role, readonly string[]> = {
+  door: [TELEMETRY, STATS.door],
+  processor: [ALARMS, STATS.processor],
+  store: [STATS.store],
+  gateway: [],
+};
+
+/** Stats are for the page; nobody looks at those of an hour ago. */
+const STATS_RETENTION = { ageMs: 3_600_000, bytesMax: 64 * 2 ** 20 };
+
+/** Names this process in stats and at Kafka. */
+export function instanceOf(role: Role): string {
+  return `${role}-${hostname()}-${process.pid}`;
+}
+
+export function openLog(role: Role, config: Config, logger: Logger): Promise<Log> {
+  const { log } = config;
+  const kept = { ageMs: log.retention.ageMs, bytesMax: log.retention.bytesMax };
+  const retention = {
+    [TELEMETRY]: kept,
+    [ALARMS]: kept,
+    [STATS.door]: STATS_RETENTION,
+    [STATS.processor]: STATS_RETENTION,
+    [STATS.store]: STATS_RETENTION,
+  };
+  const onWarning = (message: string, values?: Record<string, unknown>): void => logger.warn(message, values);
+  if (onKafka(config)) {
+    return openKafkaLog({ ...kafkaConnection(role, config), partitions: log.partitions, retention, onWarning });
+  }
+  return openLmdbLog({
+    dir: folder(config, 'log'),
+    partitions: log.partitions,
+    writes: WRITES[role],
+    retention,
+    mapBytesMax: log.mapBytesMax,
+    onWarning,
+  });
+}
+
+export function openCheckpoints(role: Role, config: Config, logger: Logger): Promise<Checkpoints> {
+  const onDamaged = (problem: { partition: number; what: string }): void =>
+    logger.error('a checkpoint is damaged and passed over', { ...problem });
+  if (onKafka(config)) {
+    return openKafkaCheckpoints({ ...kafkaConnection(role, config), group: GROUP, partitions: config.log.partitions, onDamaged });
+  }
+  return openLmdbCheckpoints({ dir: folder(config, 'checkpoints'), partitions: config.log.partitions, onDamaged });
+}
+
+/** The store as a client: of the server in the settings, or of the embedded engine of this machine. */
+export function openStoreClient(config: Config, access: 'write' | 'read', logger: Logger): Store {
+  const { store } = config;
+  const common = {
+    database: store.database,
+    readingsTtlMs: store.readingsTtlMs,
+    onRetry: (info: Record<string, unknown>) => logger.warn('the store did not take an insert; it is tried again', info),
+  };
+  if (store.url !== null) {
+    const password = store.passwordFile === null ? '' : readFileSync(store.passwordFile, 'utf8').replace(/\r?\n$/, '');
+    return openStore({ ...common, url: store.url, username: store.username, password });
+  }
+  const url = `http://${formatAddress(store.listen)}`;
+  return openStore({ ...common, url, ...(access === 'write' ? readCredentials(storeDir(config)) : {}) });
+}
+
+/** Folder of the embedded store. */
+export function storeDir(config: Config): string {
+  return folder(config, 'store');
+}
+
+function kafkaConnection(role: Role, config: Config) {
+  const { kafka } = config.log;
+  return {
+    brokers: kafka.brokers.map((broker) => (typeof broker === 'string' ? broker : formatAddress(broker))),
+    clientId: instanceOf(role),
+    topicPrefix: kafka.topicPrefix,
+    replicationFactor: kafka.replicationFactor,
+    tls: kafka.tls ? { ca: kafka.caFile === null ? null : readFileSync(kafka.caFile, 'utf8') } : null,
+    sasl:
+      kafka.sasl === null
+        ? null
+        : {
+            mechanism: kafka.sasl.mechanism,
+            username: kafka.sasl.username,
+            password: readFileSync(kafka.sasl.passwordFile, 'utf8').replace(/\r?\n$/, ''),
+          },
+  };
+}
+
+function folder(config: Config, name: string): string {
+  const dir = join(config.dataDir, name);
+  mkdirSync(dir, { recursive: true });
+  return dir;
+}

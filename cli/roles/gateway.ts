@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url';
+import { formatAddress } from '../../config/address.ts';
+import { startGateway } from '../../gateway/gateway.ts';
+import { systemClock } from '../../model/clock.ts';
+import type { Logger } from '../../model/logger.ts';
+import { openLog, openStoreClient } from '../engines.ts';
+import type { Running } from '../lifecycle.ts';
+import { onKafka, type Settings } from '../settings.ts';
+import { VERSION } from '../version.ts';
+
+/** The gateway: the HTTP API and the page. It reads the log's stats and alarm events, and asks the store. */
+export async function openGatewayRole(settings: Settings, logger: Logger): Promise<Running> {
+  const { config } = settings;
+  const log = await openLog('gateway', config, logger);
+  const store = openStoreClient(config, 'read', logger);
+  const gateway = await startGateway({
+    log,
+    store,
+    http: config.gateway.listen,
+    pageDir: fileURLToPath(new URL('../../dashboards/page/', import.meta.url)),
+    clock: systemClock,
+    logger,
+    info: {
+      version: VERSION,
+      mqtt: config.mqtt.listen === null ? 'over TLS or WebSocket only' : formatAddress(config.mqtt.listen),
+      clickhouse: settings.storeUrl,
+      versions: {
+        node: process.versions.node,
+        log: onKafka(config) ? 'Kafka' : 'LMDB (embedded)',
+        store: config.store.url === null ? 'chDB (embedded)' : 'ClickHouse server',
+      },
+    },
+  });
+  return {
+    failed: new Promise(() => {}),
+    async close() {
+      await gateway.close();
+      await store.close();
+      await log.close();
+    },
+  };
+}
