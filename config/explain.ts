@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Path } from './problem.ts';
-import { clip, describe, formatQuantity } from './quantity.ts';
+import { clip, describe } from './quantity.ts';
 import { type SchemaNode, VERSION } from './schema.ts';
 import { nearest, nodeAt, suggestKey } from './suggest.ts';
 
@@ -119,15 +119,7 @@ function explainType(expected: string, path: Path, raw: unknown, schema: SchemaN
 function orDefault(path: Path, schema: SchemaNode): string {
   const node = nodeAt(schema, path);
   if (node === null || node.default === undefined || typeof node.default === 'object') return '';
-  return `, or leave the line away for ${formatDefault(node)}`;
-}
-
-/** A default as one would write it in the file. */
-export function formatDefault(node: SchemaNode): string {
-  const value = node.default;
-  const type = node['x-type'];
-  if (typeof value === 'number' && (type === 'duration' || type === 'bytes')) return formatQuantity(value, type);
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return `, or leave the line away for ${String(node.default)}`;
 }
 
 export function valueAt(raw: unknown, path: Path): unknown {

@@ -248,10 +248,12 @@ class Places {
   }
 }
 
-/** A line of the file as it may be printed: where a hash belongs, people also write the password itself. */
+/** A line of the file as it may be printed: where a hash belongs, people also write the password itself, and in URLs too. */
 function withoutSecrets(line: string): string {
-  const secret = /(passwordHash["']?\s*:\s*)("[^"]*"?|'[^']*'?|[^,}\s]+)/g;
-  return line.replace(secret, (_, name: string, value: string) => name + '*'.repeat(value.length));
+  const hidden = (_: string, name: string, value: string): string => name + '*'.repeat(value.length);
+  return line
+    .replace(/(passwordHash["']?\s*:\s*)("[^"]*"?|'[^']*'?|[^,}\s]+)/g, hidden)
+    .replace(/(:\/\/)([^\s/@]+)(?=@)/g, hidden);
 }
 
 function invalid(file: string | null, problems: Problem[]): SluiceError {

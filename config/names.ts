@@ -50,7 +50,7 @@ export function identifierProblem(name: string): Wrong | null {
 /** The URL of a ClickHouse server, without credentials: those would end in logs. */
 export function storeUrlProblem(text: string): Wrong | null {
   const remedy = 'write the HTTP address, as http://127.0.0.1:8123 or https://clickhouse.example:8443';
-  if (!URL.canParse(text)) return { what: `"${clip(text)}" is not a URL`, remedy };
+  if (!URL.canParse(text)) return { what: 'not a URL', remedy };
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     return { what: `${clip(url.protocol)}// is not ClickHouse's HTTP interface`, remedy };

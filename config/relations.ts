@@ -109,15 +109,6 @@ function accessRelations({ access, mqtt }: DraftConfig): Relation[] {
     if (user.role === 'operator' && user.device !== null) {
       add(at('device'), 'an operator is not one device', 'remove it, or write `role: device`', 'value', [at('role')]);
     }
-    if (user.role === 'device' && user.device === null && /[/+#]/.test(user.name)) {
-      add(
-        at('name'),
-        `"${clip(user.name)}" cannot be a device id, because of / + or #`,
-        'add `device` with the id of the device',
-        'value',
-        [at('role'), at('device')],
-      );
-    }
   }
   if (access.anonymous === 'never' && access.users.length === 0 && mqtt.tls.clientCaFile === null) {
     add(

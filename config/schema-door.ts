@@ -10,28 +10,28 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
     'Where devices connect over plain TCP; null for none. Use 0.0.0.0:1883 to let other machines in, and then see `access`.',
   )
     .nullable()
-    .default({ host: '127.0.0.1', port: 1883 }),
+    .prefault('127.0.0.1:1883'),
   websocketListen: address('Where clients connect over MQTT on WebSocket, such as browsers; null for none.')
     .nullable()
-    .default(null),
+    .prefault(null),
   tlsListen: address(
     'Where devices connect over TLS, by custom on port 8883; null for none. Needs tls.certFile and tls.keyFile.',
   )
     .nullable()
-    .default(null),
+    .prefault(null),
   websocketTlsListen: address(
     'Where clients connect over WebSocket inside TLS; null for none. Needs tls.certFile and tls.keyFile.',
   )
     .nullable()
-    .default(null),
+    .prefault(null),
   tls: section('The certificate of the TLS listeners.', {
-    certFile: path('PEM file with the certificate and its chain.').nullable().default(null),
-    keyFile: path('PEM file with the private key of the certificate.').nullable().default(null),
+    certFile: path('PEM file with the certificate and its chain.').nullable().prefault(null),
+    keyFile: path('PEM file with the private key of the certificate.').nullable().prefault(null),
     clientCaFile: path(
       'PEM file with the authorities that sign client certificates. When set, a TLS client without such a certificate is refused.',
     )
       .nullable()
-      .default(null),
+      .prefault(null),
   }).prefault({}),
   packetBytesMax: bytes(
     'Largest MQTT packet taken; a larger one closes its connection. Raise it for devices that send large batches.',
@@ -39,11 +39,11 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
       min: 128,
       max: 64 * MIB,
     },
-  ).default(MIB),
+  ).prefault('1MiB'),
   connectTimeoutMs: duration('How long a new connection may take to introduce itself (CONNECT) before it is closed.', {
     min: 100,
     max: 600_000,
-  }).default(10_000),
+  }).prefault('10s'),
   connectionsMax: integer(
     'Most connections at a time; more are refused. Each takes a file descriptor: raise `ulimit -n` along with it.',
     1,
@@ -52,8 +52,8 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
   topicLevelsMax: integer(
     'Most levels (parts between slashes) of a topic or filter; deeper ones are refused.',
     3,
-    128,
-  ).default(16),
+    100,
+  ).default(32),
 });
 
 export const accessSection = section('Who may connect, and what they may do.', {
@@ -73,29 +73,29 @@ export const accessSection = section('Who may connect, and what they may do.', {
         ['device', 'operator'],
       ).default('device'),
       device: checkedText(
-        'Id of the device that logs in as this user; null means the user name. Not for operators.',
+        'The one device that this user is. null takes the client id, for a credential that many devices share: each of them could then call itself another. Not for operators.',
         (id) => topicLevelProblem(id, 'a device id'),
       )
         .nullable()
-        .default(null),
+        .prefault(null),
     }),
-  ).default([]),
+  ).prefault([]),
 });
 
-/** `$scrypt$ln=15,r=8,p=1$SALT$HASH`, the PHC string format with base64 without padding. */
-const SCRYPT = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,3}),p=(\d{1,3})\$[A-Za-z0-9+/]{8,}\$[A-Za-z0-9+/]{16,}$/;
+/** `scrypt$N$r$p$SALT$KEY`, salt and key in base64; ingest/passwords.ts makes and reads it, within the same bounds. */
+const SCRYPT = /^scrypt\$(\d{1,8})\$(\d{1,4})\$(\d{1,2})\$([A-Za-z0-9+/]{11,}={0,2})\$([A-Za-z0-9+/]{22,}={0,2})$/;
 
 function hashProblem(text: string): { what: string; remedy: string } | null {
+  const remedy = 'make one with `sluice passwd`';
   const match = SCRYPT.exec(text);
   // The value itself stays out of the message: whoever got this wrong has most likely written the password.
-  if (match === null)
-    return { what: 'not a scrypt hash', remedy: 'make one with `sluice passwd`, and put it in quotes' };
-  const bytesNeeded = 128 * 2 ** Number(match[1]) * Number(match[2]);
+  if (match === null) return { what: 'not a scrypt hash', remedy };
+  const [N, r, p] = match.slice(1, 4).map(Number);
+  if (N < 2 || (N & (N - 1)) !== 0 || r < 1 || p < 1 || p > 16)
+    return { what: 'a scrypt hash of impossible cost', remedy };
+  const bytesNeeded = 128 * N * r + 128 * r * p;
   if (bytesNeeded > 256 * MIB) {
-    return {
-      what: `a scrypt hash that takes ${bytesNeeded / MIB} MiB to check`,
-      remedy: 'make a new one with `sluice passwd`',
-    };
+    return { what: `a scrypt hash that takes ${Math.ceil(bytesNeeded / MIB)} MiB to check`, remedy };
   }
   return null;
 }

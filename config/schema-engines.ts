@@ -26,7 +26,7 @@ export const kafkaSection = section('Kafka as the log, for more than one machine
   brokers: list(
     'Addresses to begin with; the others are learned from them. A list that is not empty makes Kafka the log, instead of the embedded one.',
     remoteAddress('HOST:PORT of a broker.'),
-  ).default([]),
+  ).prefault([]),
   topicPrefix: checkedText(
     'Stands before the name of each topic, so that several Sluices can share a cluster.',
     (text) =>
@@ -42,7 +42,7 @@ export const kafkaSection = section('Kafka as the log, for more than one machine
   tls: flag('Speak TLS to the brokers.').default(false),
   caFile: path('PEM file with the authority of the brokers, when it is not one that Node.js knows.')
     .nullable()
-    .default(null),
+    .prefault(null),
   sasl: section('Credentials for the brokers.', {
     mechanism: choice('As the brokers are set up.', ['plain', 'scram-sha-256', 'scram-sha-512']),
     username: checkedText('The user.', (text) =>
@@ -51,7 +51,7 @@ export const kafkaSection = section('Kafka as the log, for more than one machine
     passwordFile: path('File that holds the password; a line end after it is ignored.'),
   })
     .nullable()
-    .default(null),
+    .prefault(null),
 });
 
 export const logSection = section('The durable log between the door and the processors.', {
@@ -63,35 +63,35 @@ export const logSection = section('The durable log between the door and the proc
   lingerMs: duration(
     'How long a message may wait for others before its frame is made durable. More gives fewer, larger writes; less gives earlier acknowledgements to devices that wait for each.',
     { max: 1_000 },
-  ).default(5),
+  ).prefault('5ms'),
   frameBytesMax: bytes(
     'A frame is closed at this size without waiting longer. A single larger message has a frame of its own.',
     {
       min: KIB,
       max: 16 * MIB,
     },
-  ).default(256 * KIB),
+  ).prefault('256KiB'),
   inFlightBytesMax: bytes(
     'Most bytes that the door holds while they are being made durable; above it, it reads no more from its sockets. Bounds the memory of the door.',
     { min: 64 * KIB, max: 4 * GIB },
-  ).default(64 * MIB),
+  ).prefault('64MiB'),
   tickMs: duration(
     'How often the door writes its time into each partition, which closes the windows of devices that have fallen silent.',
     { min: 100, max: 60_000 },
-  ).default(1_000),
+  ).prefault('1s'),
   retention: section(
     'How much of the past the log keeps, for replays and for processors that were away. Whatever comes first counts.',
     {
-      ageMs: duration('Frames older than this are deleted.', { min: 60_000, max: 3_650 * DAY_MS }).default(7 * DAY_MS),
-      bytesMax: bytes('The oldest frames are deleted above this, over all partitions.', { min: 16 * MIB }).default(
-        10 * GIB,
-      ),
+      ageMs: duration('Frames older than this are deleted.', { min: 60_000, max: 3_650 * DAY_MS }).prefault('7d'),
+      bytesMax: bytes('The oldest frames of a topic are deleted above this, over all its partitions.', {
+        min: 16 * MIB,
+      }).prefault('10GiB'),
     },
   ).prefault({}),
   mapBytesMax: bytes(
-    'Embedded log only: largest size of its file. Address space, not disk space, is taken at once. Must leave room above retention.bytesMax.',
+    'Embedded log only: the most that one topic may ever hold; above it devices wait. Address space, not disk space, is taken at once. Must leave room above retention.bytesMax.',
     { min: 32 * MIB, max: 16 * 2 ** 40 },
-  ).default(16 * GIB),
+  ).prefault('16GiB'),
   kafka: kafkaSection.prefault({}),
 });
 
@@ -107,58 +107,55 @@ export const processorsSection = section('Processors turn messages into readings
       min: 16 * KIB,
       max: 256 * MIB,
     },
-  ).default(4 * MIB),
+  ).prefault('4MiB'),
   checkpointMs: duration(
     'How often the state of windows and alarms is saved. Less shortens the replay after a crash and costs more writing.',
     {
       min: 100,
       max: HOUR_MS,
     },
-  ).default(5_000),
+  ).prefault('5s'),
   clockSkewMaxMs: duration(
     'How far a device may be ahead of the door: a reading further in the future is stored but does not move the time of any window.',
     { max: 366 * DAY_MS },
-  ).default(600_000),
+  ).prefault('10m'),
   idleMs: duration('When a device has been silent this long, its open windows are closed by the time of the door.', {
     min: 1_000,
     max: 31 * DAY_MS,
-  }).default(30_000),
+  }).prefault('30s'),
   limits: section('What a message may hold; one that goes beyond is kept in the quarantine, with the reason.', {
     metricsPerMessageMax: integer('Most readings in one message.', 1, 1_000_000).default(10_000),
     depthMax: integer('Deepest nesting of objects and arrays in a payload.', 1, 256).default(16),
-    textBytesMax: bytes('Longest text value, in bytes of UTF-8.', { min: 1, max: 16 * MIB }).default(64 * KIB),
+    textBytesMax: bytes('Longest text value, in bytes of UTF-8.', { min: 1, max: 16 * MIB }).prefault('16KiB'),
     metricNameBytesMax: bytes('Longest metric name, in bytes of UTF-8, dots of nested names included.', {
       min: 8,
       max: 4 * KIB,
-    }).default(256),
+    }).prefault('256B'),
   }).prefault({}),
 });
 
 export const storeSection = section('ClickHouse: the embedded engine, or a server.', {
   url: checkedText('HTTP address of a ClickHouse server; null runs the embedded engine.', storeUrlProblem)
     .nullable()
-    .default(null),
+    .prefault(null),
   username: checkedText('User at the server.', () => null).default('default'),
   passwordFile: path('File that holds the password of the user; a line end after it is ignored.')
     .nullable()
-    .default(null),
+    .prefault(null),
   database: checkedText('Database that holds the tables; created when it is not there.', identifierProblem).default(
     'sluice',
   ),
   listen: address(
     "Embedded engine only: where it speaks ClickHouse's HTTP interface, for curl, Grafana and BI tools.",
-  ).default({
-    host: '127.0.0.1',
-    port: 8123,
-  }),
+  ).prefault('127.0.0.1:8123'),
   readOnly: flag(
     'Embedded engine only: clients of the address above may only read. There is no password on it: set false only where nobody else reaches it.',
   ).default(true),
   readingsTtlMs: duration('Readings older than this are deleted; null keeps them for ever.', { min: HOUR_MS })
     .nullable()
-    .default(null),
+    .prefault(null),
   memoryBytesMax: bytes('Embedded engine only: most memory that it may take; a query that needs more fails.', {
     min: 256 * MIB,
     max: 2 ** 40,
-  }).default(2 * GIB),
+  }).prefault('2GiB'),
 });

@@ -50,15 +50,15 @@ const windowItem = section('One window: its rollups have its name in the column 
       max: 366 * DAY_MS,
     },
   ),
-  metrics: list('Which metrics; an empty list means every numeric one.', pattern).default([]),
+  metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
   outOfOrderMs: duration(
     'How long a window is kept open for readings that come out of order. Raise it for devices that send in batches; results come later by as much.',
     { max: 31 * DAY_MS },
-  ).default(2_000),
+  ).prefault('2s'),
   allowedLatenessMs: duration(
     'How long after its end was passed a window still takes late readings, each giving a corrected rollup with a higher revision. Takes memory for as long.',
     { max: 31 * DAY_MS },
-  ).default(60_000),
+  ).prefault('1m'),
 });
 
 export const windowsSection = list(
@@ -78,20 +78,20 @@ const alarmItem = section('One alarm rule. Each device has at most one open alar
       ? { what: `"${text}" is not the name of one metric`, remedy: 'write one metric, and a rule for each further one' }
       : null,
   ),
-  devices: list('Which devices; an empty list means every one.', pattern).default([]),
-  above: level('Raise when the value is greater than this. Exactly one of above and below.').nullable().default(null),
-  below: level('Raise when the value is less than this. Exactly one of above and below.').nullable().default(null),
+  devices: list('Which devices; an empty list means every one.', pattern).prefault([]),
+  above: level('Raise when the value is greater than this. Exactly one of above and below.').nullable().prefault(null),
+  below: level('Raise when the value is less than this. Exactly one of above and below.').nullable().prefault(null),
   clear: level(
     'Clear when the value is back at this level or beyond; null takes the threshold itself. Leave some distance, so that a value at the edge does not raise the alarm again and again.',
   )
     .nullable()
-    .default(null),
+    .prefault(null),
   forMs: duration(
     'How long the value must stay beyond the threshold, in event time, before the alarm is raised; 0 raises at once.',
     {
       max: 31 * DAY_MS,
     },
-  ).default(0),
+  ).prefault(0),
   severity: choice('How bad; the order is the order of gravity.', SEVERITIES).default('warning'),
   message: checkedText(
     'Text for people. {device}, {metric}, {value} and {threshold} are filled in.',

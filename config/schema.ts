@@ -22,7 +22,7 @@ export const configSchema = z.strictObject({
   gateway: section('The HTTP API and the page.', {
     listen: address(
       'Where the page and the HTTP API are served. There is no password on them: make it reachable for others only behind a proxy that asks for one.',
-    ).default({ host: '127.0.0.1', port: 8080 }),
+    ).prefault('127.0.0.1:8080'),
   }).prefault({}),
   logging: section('What the program writes about itself, to standard error.', {
     level: choice('How much: each level includes those after it.', [
@@ -77,12 +77,32 @@ export interface SchemaNode {
   const?: unknown;
   minimum?: number;
   maximum?: number;
+  pattern?: string;
+  additionalProperties?: boolean;
   'x-type'?: string;
+  'x-nullable'?: boolean;
   'x-min'?: number;
   'x-max'?: number;
 }
 
-/** The settings as a JSON Schema (draft 7, which the YAML language server reads best). */
+/** The settings as a JSON Schema (draft 7, which the YAML language server reads best), with our `x-` notes in it. */
 export function configJsonSchema(): SchemaNode {
-  return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-07' }) as SchemaNode;
+  return hoist(z.toJSONSchema(configSchema, { io: 'input', target: 'draft-07' }) as SchemaNode);
+}
+
+/** A setting that may be null is a choice of two; what is said of the other one is said of the setting. */
+function hoist(node: SchemaNode): SchemaNode {
+  const out: SchemaNode = { ...node };
+  if (node.properties) {
+    out.properties = Object.fromEntries(Object.entries(node.properties).map(([key, child]) => [key, hoist(child)]));
+  }
+  if (node.items) out.items = hoist(node.items);
+  if (node.anyOf) out.anyOf = node.anyOf.map(hoist);
+  const [some, none, ...more] = out.anyOf ?? [];
+  if (none?.type === 'null' && more.length === 0) {
+    out.description ??= some.description;
+    out['x-type'] ??= some['x-type'];
+    out['x-nullable'] = true;
+  }
+  return out;
 }
