@@ -24,7 +24,7 @@ export function modulo(value: number, by: number): number {
 }
 
 export function clamp(value: number, low: number, high: number): number {
-  return value < low ? low : value > high ? high : value;
+  return Math.min(high, Math.max(low, value));
 }
 
 /** As many decimals as the sensor has. */
