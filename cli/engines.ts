@@ -65,7 +65,12 @@ export function openCheckpoints(role: Role, config: Config, logger: Logger): Pro
   const onDamaged = (problem: { partition: number; what: string }): void =>
     logger.error('a checkpoint is damaged and passed over', { ...problem });
   if (onKafka(config)) {
-    return openKafkaCheckpoints({ ...kafkaConnection(role, config), group: GROUP, partitions: config.log.partitions, onDamaged });
+    return openKafkaCheckpoints({
+      ...kafkaConnection(role, config),
+      group: GROUP,
+      partitions: config.log.partitions,
+      onDamaged,
+    });
   }
   return openLmdbCheckpoints({ dir: folder(config, 'checkpoints'), partitions: config.log.partitions, onDamaged });
 }
@@ -76,7 +81,8 @@ export function openStoreClient(config: Config, access: 'write' | 'read', logger
   const common = {
     database: store.database,
     readingsTtlMs: store.readingsTtlMs,
-    onRetry: (info: Record<string, unknown>) => logger.warn('the store did not take an insert; it is tried again', info),
+    onRetry: (info: Record<string, unknown>) =>
+      logger.warn('the store did not take an insert; it is tried again', info),
   };
   if (store.url !== null) {
     const password = store.passwordFile === null ? '' : readFileSync(store.passwordFile, 'utf8').replace(/\r?\n$/, '');

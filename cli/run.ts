@@ -1,5 +1,5 @@
 import type { Logger } from '../model/logger.ts';
-import { runUntilStopped, type Running } from './lifecycle.ts';
+import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
 import { openDoorRole } from './roles/door.ts';
 import { openGatewayRole } from './roles/gateway.ts';

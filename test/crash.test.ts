@@ -1,0 +1,108 @@
+import { afterEach, expect, it } from 'vitest';
+import { type BlastResult, blast } from '../device-sim/blast.ts';
+import { eventually, kill9, type Program, startProgram } from './program.ts';
+
+/**
+ * Real processes, real kills. The blaster remembers what was acknowledged and sends the rest again, as a device does; in the end
+ * everything it sent is acknowledged, so the tables must hold exactly that: nothing missing, nothing double, nothing else.
+ */
+
+const config = `
+version: 1
+processors:
+  idleMs: 1s
+  checkpointMs: 500ms
+windows:
+  - name: 10s
+    sizeMs: 10s
+    outOfOrderMs: 1s
+    allowedLatenessMs: 1h
+`;
+
+let program: Program | undefined;
+
+afterEach(async () => {
+  await program?.remove();
+  program = undefined;
+});
+
+/** Publishes while `trouble` is made, until all is acknowledged. */
+async function blastDuring(p: Program, messages: number, trouble: () => Promise<void>): Promise<BlastResult> {
+  const published = blast({
+    url: p.mqttUrl,
+    connections: 20,
+    messages,
+    ratePerSecond: 20_000,
+    reconnect: true,
+    drainMs: 60_000,
+  });
+  await trouble();
+  const result = await published;
+  expect(result.unacknowledged).toBe(0);
+  expect(result.acknowledged).toBe(messages);
+  return result;
+}
+
+/** The tables against what was acknowledged: by count, by distinct keys, by sum of each metric, and the same in the windows. */
+async function expectExactly(p: Program, result: BlastResult): Promise<void> {
+  const { expected } = result;
+  await eventually(
+    'all readings and all windows',
+    async () => {
+      const [row] = await p.query<{ n: string; rolled: string }>(
+        `SELECT (SELECT count() FROM sluice.readings FINAL) AS n, (SELECT sum(count) FROM sluice.rollups FINAL) AS rolled`,
+      );
+      return Number(row.n) >= expected.readings && Number(row.rolled) >= expected.readings;
+    },
+    60_000,
+  );
+  const sums = await p.query<{ metric: string; n: string; keys: string; total: number }>(
+    `SELECT metric, count() AS n, uniqExact(device, metric, ts) AS keys, sum(value) AS total
+     FROM sluice.readings FINAL GROUP BY metric ORDER BY metric`,
+  );
+  const rolled = await p.query<{ metric: string; n: string; total: number }>(
+    'SELECT metric, sum(count) AS n, sum(sum) AS total FROM sluice.rollups FINAL GROUP BY metric ORDER BY metric',
+  );
+  const wanted = Object.entries(expected.sums)
+    .map(([metric, total]) => ({ metric, n: result.acknowledged, total }))
+    .sort((a, b) => (a.metric < b.metric ? -1 : 1));
+  expect(sums.map((s) => ({ metric: s.metric, n: Number(s.n), total: s.total }))).toEqual(wanted);
+  expect(sums.map((s) => Number(s.keys))).toEqual(wanted.map((w) => w.n));
+  expect(rolled.map((s) => ({ metric: s.metric, n: Number(s.n), total: s.total }))).toEqual(wanted);
+  expect(await p.query('SELECT reason FROM sluice.quarantine FINAL')).toEqual([]);
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+it.each(['door', 'processor', 'store', 'gateway'])(
+  'loses and doubles nothing when the %s is killed again and again',
+  async (role) => {
+    program = await startProgram({ config });
+    const p = program;
+    const result = await blastDuring(p, 100_000, async () => {
+      for (let i = 0; i < 3; i++) {
+        await pause(700);
+        const before = (await p.pids()).get(role);
+        if (before !== undefined) kill9(before);
+        await eventually(`another ${role}`, async () => {
+          const now = (await p.pids()).get(role);
+          return now !== undefined && now !== before;
+        });
+      }
+    });
+    await expectExactly(p, result);
+    expect(await p.stop()).toBe(0);
+  },
+  180_000,
+);
+
+it('loses and doubles nothing when everything is killed at once and started again', async () => {
+  program = await startProgram({ config });
+  const p = program;
+  const result = await blastDuring(p, 60_000, async () => {
+    await pause(1200);
+    await p.killAll();
+    await p.restart();
+  });
+  await expectExactly(p, result);
+}, 180_000);
