@@ -1,0 +1,90 @@
+import { SluiceError } from '../model/errors.ts';
+import type { TableName } from './store.ts';
+import { CREATE_ALARMS, CREATE_QUARANTINE, CREATE_READINGS, CREATE_ROLLUPS, TTL_COLUMN, type Ttls } from './tables.ts';
+
+/**
+ * Versions of the tables, forward only. A migration is a list of statements that may each be run again (`IF NOT EXISTS`), so that
+ * several processes may migrate at once, and one that was killed halfway is finished by the next: whoever finds a version
+ * missing runs its statements and then records it. Migrations that were released are never changed; a correction is a new one.
+ *
+ * The record is the table `migrations`: version, name, when it was applied (ReplacingMergeTree: twice recorded is once read).
+ */
+export interface Migration {
+  version: number;
+  name: string;
+  statements: readonly string[];
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    name: 'readings, rollups, alarms, quarantine',
+    statements: [CREATE_READINGS, CREATE_ROLLUPS, CREATE_ALARMS, CREATE_QUARANTINE],
+  },
+];
+
+const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (
+  \`version\` UInt32,
+  \`name\` String,
+  \`applied\` DateTime64(3)
+) ENGINE = ReplacingMergeTree ORDER BY \`version\``;
+
+/** What a migration needs of the store: statements and queries, in the database that is migrated. */
+export interface MigrationTarget {
+  command(sql: string, params?: Record<string, unknown>): Promise<void>;
+  query<Row>(sql: string, params?: Record<string, unknown>): Promise<Row[]>;
+}
+
+/**
+ * Brings the tables to the newest version, and their retention to `ttls`. Rejects with STORE_REFUSED when the database was
+ * written by a newer program: going on would write rows that it may not understand.
+ */
+export async function migrate(
+  target: MigrationTarget,
+  ttls: Ttls = {},
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  await target.command(CREATE_MIGRATIONS);
+  const rows = await target.query<{ version: number }>('SELECT DISTINCT version FROM migrations');
+  const applied = new Set(rows.map((row) => row.version));
+  const known = Math.max(...migrations.map((m) => m.version));
+  const newest = Math.max(0, ...applied);
+  if (newest > known) {
+    throw new SluiceError('STORE_REFUSED', `the tables are of version ${newest}, this program knows ${known}`, {
+      remedy: 'run the newer program, or another database',
+      values: { version: newest, known },
+    });
+  }
+  for (const migration of migrations) {
+    if (applied.has(migration.version)) continue;
+    for (const statement of migration.statements) await target.command(statement);
+    await target.command(
+      'INSERT INTO migrations SELECT {version:UInt32}, {name:String}, now64(3) WHERE {version:UInt32} NOT IN (SELECT version FROM migrations)',
+      { version: migration.version, name: migration.name },
+    );
+  }
+  await keepFor(target, 'readings', ttls.readingsTtlMs);
+  await keepFor(target, 'rollups', ttls.rollupsTtlMs);
+  await keepFor(target, 'quarantine', ttls.quarantineTtlMs);
+}
+
+/** Sets a table's TTL where it is not as wanted. Existing parts are dropped by it as well, at one of the next merges. */
+async function keepFor(
+  target: MigrationTarget,
+  table: Exclude<TableName, 'alarms'>,
+  ttlMs: number | null | undefined,
+): Promise<void> {
+  const [row] = await target.query<{ engine_full: string }>(
+    'SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}',
+    { table },
+  );
+  const has = / TTL (.*?)(?: SETTINGS |$)/.exec(row?.engine_full ?? '')?.[1] ?? null;
+  const seconds = ttlMs == null ? null : Math.ceil(ttlMs / 1000);
+  if (seconds === null) {
+    if (has !== null) await target.command(`ALTER TABLE ${table} REMOVE TTL`);
+    return;
+  }
+  // As the server prints it back, so that nothing is altered when nothing has changed.
+  const wanted = `toDateTime(${TTL_COLUMN[table]}) + toIntervalSecond(${seconds})`;
+  if (has !== wanted) await target.command(`ALTER TABLE ${table} MODIFY TTL ${wanted}`);
+}
