@@ -196,7 +196,7 @@ function eventsRoute(streams: Streams, overview: Overview): StreamRoute {
         );
       }
       streams.assertRoom(watch.device);
-      await overview.ready();
+      void overview.refresh();
       return (response, headers) =>
         streams.add(response, headers, watch, { event: 'stats', data: JSON.stringify(overview.answer(0)) });
     },

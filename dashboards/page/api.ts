@@ -1,0 +1,160 @@
+/** The gateway's API as the page uses it. Times are epoch milliseconds. Shapes as in gateway/overview.ts, queries.ts, series.ts. */
+
+export type HealthState = 'ok' | 'degraded' | 'down';
+
+export interface RoleHealth {
+  role: 'door' | 'processor' | 'store' | 'gateway';
+  instance: string;
+  state: HealthState;
+  reasons: string[];
+  startedMs: number | null;
+  ageMs: number | null;
+}
+
+export const RATE_NAMES = ['received', 'acknowledged', 'bytes', 'processed', 'decoded', 'stored'] as const;
+export type RateName = (typeof RATE_NAMES)[number];
+
+export interface Overview {
+  atMs: number;
+  uptimeMs: number;
+  info: { version: string; mqtt: string; clickhouse: string; versions: Record<string, string> };
+  state: HealthState;
+  roles: RoleHealth[];
+  rates: Record<RateName, number | null>;
+  connections: number;
+  messagesInFlight: number;
+  socketsPaused: number;
+  lagMs: number | null;
+  lagFrames: number | null;
+  counts: { devices: number; readings: number; quarantined: number; alarmsOpen: number } | null;
+  history?: Record<RateName, (number | null)[]> & { endMs: number; stepMs: number; lagMs: (number | null)[] };
+}
+
+export interface Device {
+  device: string;
+  lastSeenMs: number;
+  metrics: number;
+}
+
+export interface Metric {
+  metric: string;
+  tsMs: number;
+  receivedMs: number;
+  value: number | null;
+  text: string;
+}
+
+export interface DeviceDetail {
+  device: string;
+  lastSeenMs: number;
+  metrics: Metric[];
+}
+
+export interface Series {
+  metric: string;
+  throughOffset: number;
+  t: number[];
+  v: number[];
+  min?: number[];
+  max?: number[];
+  count?: number[];
+}
+
+export interface SeriesAnswer {
+  device: string;
+  fromMs: number;
+  toMs: number;
+  kind: 'raw' | 'buckets';
+  stepMs: number;
+  exact: boolean;
+  series: Series[];
+}
+
+export interface LiveReading {
+  m: string;
+  t: number;
+  v: number;
+  o: number;
+}
+
+export const SEVERITIES = ['info', 'warning', 'minor', 'major', 'critical'] as const;
+
+export interface Alarm {
+  id: string;
+  rule: string;
+  device: string;
+  metric: string;
+  severity: (typeof SEVERITIES)[number];
+  state: 'raised' | 'cleared';
+  raisedMs: number;
+  clearedMs: number | null;
+  value: number;
+  message: string;
+  version: number;
+}
+
+export interface Quarantined {
+  device: string;
+  topic: string;
+  receivedMs: number;
+  reason: string;
+  payload: string;
+  payloadBytes: number;
+}
+
+/** What went wrong with a request, in words for people. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly remedy: string;
+  constructor(status: number, message: string, remedy: string) {
+    super(message);
+    this.status = status;
+    this.remedy = remedy;
+  }
+}
+
+/** Rejects with ApiError; status 0 means that the gateway could not be reached. */
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(`./api/${path}`, { signal, headers: { accept: 'application/json' } });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, 'The gateway cannot be reached.', 'It is asked again as soon as the connection is back.');
+  }
+  if (answer.ok) return (await answer.json()) as T;
+  let detail = `HTTP ${answer.status}`;
+  let remedy = '';
+  try {
+    const problem = (await answer.json()) as { detail?: string; remedy?: string };
+    detail = problem.detail ?? detail;
+    remedy = problem.remedy ?? '';
+  } catch {
+    // Not one of the gateway's own documents: the status says what there is to say.
+  }
+  throw new ApiError(answer.status, detail, remedy);
+}
+
+const encode = encodeURIComponent;
+
+export const api = {
+  overview: (seconds: number) => get<Overview>(`overview?seconds=${seconds}`),
+  devices: (search: string, after: string, limit: number, signal?: AbortSignal) =>
+    get<{ devices: Device[]; next: string | null }>(
+      `devices?search=${encode(search)}&after=${encode(after)}&limit=${limit}`,
+      signal,
+    ),
+  device: (device: string, signal?: AbortSignal) => get<DeviceDetail>(`devices/${encode(device)}`, signal),
+  series: (
+    device: string,
+    ask: { metrics: string[]; fromMs: number; toMs: number; points: number },
+    signal?: AbortSignal,
+  ) =>
+    get<SeriesAnswer>(
+      `devices/${encode(device)}/series?${ask.metrics.map((m) => `metric=${encode(m)}`).join('&')}` +
+        `&from=${Math.floor(ask.fromMs)}&to=${Math.ceil(ask.toMs)}&points=${ask.points}`,
+      signal,
+    ),
+  alarms: (state: 'open' | 'all', limit: number) => get<{ alarms: Alarm[] }>(`alarms?state=${state}&limit=${limit}`),
+  quarantine: (limit: number) => get<{ messages: Quarantined[] }>(`quarantine?limit=${limit}`),
+};
