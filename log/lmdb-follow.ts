@@ -33,7 +33,10 @@ export async function follow(topic: Topic, options: FollowOptions): Promise<void
         if (exact) warnLost(topic, options, offset, first);
         offset = first;
       }
-      if (offset > next && from !== null && exact) warnAhead(topic, options, offset, next);
+      if (offset > next) {
+        warnAhead(topic, options, offset, next, first);
+        offset = first;
+      }
       exact = true;
       frames = reader.read(partition, offset, bytesMax);
     }
@@ -56,14 +59,18 @@ function warnLost(topic: Topic, options: FollowOptions, offset: number, first: n
   });
 }
 
-/** The log was replaced by an older one while the reader kept its place: it waits until the log gets there. */
-function warnAhead(topic: Topic, options: FollowOptions, offset: number, next: number): void {
-  options.onWarning(`${options.who} is to start at an offset that the log has not reached`, {
-    topic: topic.name,
-    partition: options.partition,
-    wanted: offset,
-    next,
-  });
+/** The log was replaced while the reader kept its place. Waiting for that offset would pass over what comes until then. */
+function warnAhead(topic: Topic, options: FollowOptions, offset: number, next: number, first: number): void {
+  options.onWarning(
+    `${options.who} is to start at an offset that the topic has not reached; it starts at the first held`,
+    {
+      topic: topic.name,
+      partition: options.partition,
+      wanted: offset,
+      next,
+      first,
+    },
+  );
 }
 
 /** Runs followers until all have ended; the first failure ends the others and is given to `onError`, once. */

@@ -5,7 +5,8 @@ import { SluiceError } from '../model/errors.ts';
 import { type Env, openReadableEnv, openWritableEnv } from './lmdb-env.ts';
 import { checkLayout, TopicReader } from './lmdb-reader.ts';
 import { Wake } from './lmdb-wake.ts';
-import { type Retention, TopicWriter } from './lmdb-writer.ts';
+import { TopicWriter } from './lmdb-writer.ts';
+import type { Retention } from './retention.ts';
 import { takeWriterLock, type WriterLock } from './writer-lock.ts';
 
 export type Warn = (message: string, values: Record<string, unknown>) => void;

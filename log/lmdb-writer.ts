@@ -13,13 +13,7 @@ import {
 } from './lmdb-codec.ts';
 import type { Env } from './lmdb-env.ts';
 import { checkLayout, TopicReader } from './lmdb-reader.ts';
-
-/** Null keeps without that limit. */
-export interface Retention {
-  ageMs: number | null;
-  /** Of the whole topic; each partition gets its share. */
-  bytesMax: number | null;
-}
+import type { Retention } from './retention.ts';
 
 /** What one commit takes at most (a single larger frame is taken alone). It is also what is copied before the flush. */
 const COMMIT_BYTES_MAX = 8 << 20;

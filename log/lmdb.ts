@@ -2,12 +2,11 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
-import { STATS } from '../model/topics.ts';
 import { follow, runAll } from './lmdb-follow.ts';
 import { committedOffsets, GroupOffsets } from './lmdb-group.ts';
 import { Topic, type Warn } from './lmdb-topic.ts';
-import type { Retention } from './lmdb-writer.ts';
 import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame, LogTail, TailOptions } from './log.ts';
+import { partitionsOf, type Retention } from './retention.ts';
 
 export interface LmdbLogOptions {
   /** Topics are environments DIR/{topic}/. */
@@ -221,11 +220,4 @@ class LmdbEngine implements LmdbLog {
     }
     return topic;
   }
-}
-
-const STATS_TOPICS: ReadonlySet<string> = new Set(Object.values(STATS));
-
-/** Topics of stats have one partition, all others the configured number. */
-export function partitionsOf(topic: string, partitions: number): number {
-  return STATS_TOPICS.has(topic) ? 1 : partitions;
 }
