@@ -63,8 +63,8 @@ async function expectExactly(p: Program, result: BlastResult): Promise<void> {
   const rolled = await p.query<{ metric: string; n: string; total: number }>(
     'SELECT metric, sum(count) AS n, sum(sum) AS total FROM sluice.rollups FINAL GROUP BY metric ORDER BY metric',
   );
-  const wanted = Object.entries(expected.sums)
-    .map(([metric, total]) => ({ metric, n: result.acknowledged, total }))
+  const wanted = Object.entries(expected.numbers)
+    .map(([metric, { count, sum }]) => ({ metric, n: count, total: sum }))
     .sort((a, b) => (a.metric < b.metric ? -1 : 1));
   expect(sums.map((s) => ({ metric: s.metric, n: Number(s.n), total: s.total }))).toEqual(wanted);
   expect(sums.map((s) => Number(s.keys))).toEqual(wanted.map((w) => w.n));
