@@ -1,0 +1,230 @@
+import type { Log } from '../log/log.ts';
+import { type Clock, systemClock, type TimerHandle } from '../model/clock.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { Logger } from '../model/logger.ts';
+import type { DoorStats } from '../model/stats.ts';
+import { Access, type AccessRules } from './access.ts';
+import { AlarmRelay } from './alarm-relay.ts';
+import { Batcher, type BatchOptions } from './batcher.ts';
+import { type Broker, startBroker } from './broker.ts';
+import { Connection, type ConnectionParts } from './connection.ts';
+import { DoorHooks } from './door-hooks.ts';
+import { DOOR_LIMITS, type DoorLimits } from './limits.ts';
+import { type Arrival, type DoorAddresses, type ListenerOptions, type Listeners, openListeners } from './listeners.ts';
+import { Pressure } from './pressure.ts';
+import { Qos2Handshakes } from './qos2-handshakes.ts';
+import { TelemetryFilters } from './telemetry-filters.ts';
+
+export interface DoorOptions {
+  log: Log;
+  listeners: ListenerOptions;
+  access: AccessRules;
+  batch: BatchOptions;
+  limits?: Partial<DoorLimits>;
+  clock?: Clock;
+  logger: Logger;
+}
+
+/** What the door counts; whoever writes the stats adds role, instance and times. */
+export type DoorCounters = Omit<DoorStats, 'role' | 'instance' | 'startedMs' | 'atMs'>;
+
+export interface Door {
+  /** Where it listens, with the ports that were really taken. */
+  readonly addresses: DoorAddresses;
+  /** Resolves with the reason when the log will never take a frame again; never otherwise. */
+  readonly failed: Promise<Error>;
+  stats(): DoorCounters;
+  /** Gives a message to the MQTT subscribers of its topic; resolves when it has been written to those that are connected. */
+  publish(topic: string, payload: Uint8Array | string, options?: { qos?: 0 | 1 | 2; retain?: boolean }): Promise<void>;
+  /**
+   * Takes no more connections and messages, waits for the appends in flight (at most limits.drainMsMax), sends their PUBACKs,
+   * closes the clients. The log stays open. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+const SWEEP_MS = 1000;
+/** How long closed connections may take to send their last bytes. */
+const FAREWELL_MS = 1000;
+
+/** Opens the MQTT front door. Rejects with LISTEN_FAILED or CONFIG_INVALID. */
+export async function openDoor(options: DoorOptions): Promise<Door> {
+  const door = new OpenDoor(options);
+  await door.open(options.listeners);
+  return door;
+}
+
+class OpenDoor implements Door {
+  addresses: DoorAddresses = { tcp: null, tls: null, websocket: null, websocketTls: null };
+  readonly failed: Promise<Error>;
+  readonly #limits: DoorLimits;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #tickMs: number;
+  readonly #pressure: Pressure;
+  readonly #batcher: Batcher;
+  readonly #relay: AlarmRelay;
+  readonly #filters = new TelemetryFilters();
+  readonly #handshakes = new Qos2Handshakes();
+  readonly #connections = new Set<Connection>();
+  readonly #counters = { bytesReceived: 0, packetsRefused: 0, connectionsRefused: 0 };
+  readonly #hooks: DoorHooks;
+  readonly #parts: ConnectionParts;
+  #broker: Broker<Connection> | null = null;
+  #listeners: Listeners | null = null;
+  #timers: TimerHandle[] = [];
+  #closing: Promise<void> | null = null;
+  #allClosed: (() => void) | null = null;
+
+  constructor(options: DoorOptions) {
+    this.#limits = { ...DOOR_LIMITS, ...options.limits };
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger;
+    this.#tickMs = options.batch.tickMs;
+    this.#pressure = new Pressure(options.batch.inFlightBytesMax);
+    this.#batcher = new Batcher(options.log, options.batch, this.#pressure, this.#clock, this.#logger);
+    this.failed = new Promise((resolve) => {
+      this.#batcher.onFatal = (error) => {
+        if (this.#closing === null) resolve(error);
+      };
+    });
+    this.#hooks = new DoorHooks({
+      access: new Access(options.access),
+      batcher: this.#batcher,
+      handshakes: this.#handshakes,
+      counters: this.#counters,
+      clock: this.#clock,
+      logger: this.#logger,
+    });
+    this.#relay = new AlarmRelay(
+      options.log,
+      (topic, payload) => this.publish(topic, payload, { qos: 1 }),
+      this.#clock,
+      this.#logger,
+    );
+    this.#parts = {
+      batcher: this.#batcher,
+      pressure: this.#pressure,
+      filters: this.#filters,
+      limits: this.#limits,
+      clock: this.#clock,
+      counters: this.#counters,
+      serve: (stream) => this.#broker!.serve(stream),
+      publish: (message, done) => this.#broker!.publish(message, done),
+      released: (connection, packetId) => this.#handshakes.end(connection.session, packetId),
+      closing: (connection, reason) => this.#say(connection, reason),
+      closed: (connection) => this.#gone(connection),
+    };
+  }
+
+  async open(listeners: ListenerOptions): Promise<void> {
+    this.#broker = await startBroker(this.#hooks, this.#filters, this.#limits, this.#logger);
+    try {
+      this.#listeners = await openListeners(listeners, this.#limits, (arrival) => this.#arrive(arrival));
+    } catch (error) {
+      await this.#broker.close();
+      throw error;
+    }
+    this.addresses = this.#listeners.addresses;
+    this.#every(SWEEP_MS, 0, () => this.#sweep());
+    this.#every(Math.max(1, this.#tickMs / 4), 1, () => this.#batcher.tick(this.#clock.nowMs()));
+    await this.#relay.start();
+  }
+
+  stats(): DoorCounters {
+    let connections = 0;
+    for (const connection of this.#connections) if (connection.ready) connections++;
+    return {
+      listening: this.#listeners !== null && this.#closing === null,
+      connections,
+      messagesReceived: this.#batcher.messagesReceived,
+      messagesAcknowledged: this.#batcher.messagesAcknowledged,
+      bytesReceived: this.#counters.bytesReceived,
+      messagesInFlight: this.#batcher.messagesInFlight,
+      socketsPaused: this.#pressure.waiting,
+      connectionsRefused: this.#counters.connectionsRefused,
+      packetsRefused: this.#counters.packetsRefused,
+    };
+  }
+
+  publish(
+    topic: string,
+    payload: Uint8Array | string,
+    options: { qos?: 0 | 1 | 2; retain?: boolean } = {},
+  ): Promise<void> {
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    const message = { topic, payload: bytes, qos: options.qos ?? 0, retain: options.retain ?? false };
+    return new Promise((resolve, reject) => {
+      this.#broker!.publish(message, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#listeners?.close();
+    for (const timer of this.#timers) timer.cancel();
+    for (const connection of this.#connections) connection.stopReading();
+    const deadline = this.#clock.after(this.#limits.drainMsMax, () => {
+      this.#batcher.abort(
+        new SluiceError('LOG_UNAVAILABLE', `the log did not take its last frames within ${this.#limits.drainMsMax} ms`),
+      );
+    });
+    await this.#batcher.drain();
+    await this.#relay.close();
+    await this.#broker!.close();
+    await this.#batcher.drain(); // wills on telemetry topics
+    deadline.cancel();
+    await this.#farewell();
+  }
+
+  /** Waits until the last bytes of all connections are sent, but not for ever. */
+  async #farewell(): Promise<void> {
+    for (const connection of this.#connections) connection.close('the door closes');
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#allClosed = resolve;
+      this.#clock.after(FAREWELL_MS, resolve);
+    });
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #arrive({ wire, remote, loopback }: Arrival): void {
+    if (this.#closing !== null || this.#connections.size >= this.#limits.connectionsMax) {
+      this.#counters.connectionsRefused++;
+      this.#logger.warn('connection refused', {
+        remote,
+        reason: `${this.#connections.size} connections; see limits.connectionsMax`,
+      });
+      wire.on('error', () => {});
+      wire.destroy();
+      return;
+    }
+    this.#connections.add(new Connection(wire, remote, loopback, this.#parts));
+  }
+
+  #gone(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return;
+    if (connection.clean) this.#handshakes.forget(connection.session);
+    if (this.#connections.size === 0) this.#allClosed?.();
+  }
+
+  #say(connection: Connection, reason: string): void {
+    this.#logger.warn('connection closed', { remote: connection.remote, client: connection.clientId, reason });
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const connection of this.#connections) connection.sweep(nowMs);
+  }
+
+  #every(periodMs: number, slot: number, run: () => void): void {
+    this.#timers[slot] = this.#clock.after(periodMs, () => {
+      run();
+      if (this.#closing === null) this.#every(periodMs, slot, run);
+    });
+  }
+}

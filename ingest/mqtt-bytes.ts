@@ -1,0 +1,54 @@
+/**
+ * The few facts of MQTT 3.1.1 that the door itself speaks: a fixed header is `type << 4 | flags`, followed by the remaining
+ * length as one to four bytes of seven bits, least significant first (section 2.2).
+ */
+export const PACKET = {
+  connect: 1,
+  connack: 2,
+  publish: 3,
+  puback: 4,
+  pubrec: 5,
+  pubrel: 6,
+  pubcomp: 7,
+  subscribe: 8,
+  suback: 9,
+  unsubscribe: 10,
+  unsuback: 11,
+  pingreq: 12,
+  pingresp: 13,
+  disconnect: 14,
+} as const;
+
+/** Return codes of CONNACK (table 3.1). */
+export const RETURN_CODE = {
+  unacceptableProtocol: 1,
+  identifierRejected: 2,
+  serverUnavailable: 3,
+  badCredentials: 4,
+  notAuthorized: 5,
+} as const;
+
+export const PINGRESP: Uint8Array = Uint8Array.of(PACKET.pingresp << 4, 0);
+
+/** A CONNACK without a session. */
+export function connack(returnCode: number): Uint8Array {
+  return Uint8Array.of(PACKET.connack << 4, 2, 0, returnCode);
+}
+
+/** PUBACKs (40 02 id id) of the first `count` packet ids, one after another. */
+export function encodePubacks(ids: Uint16Array, count: number): Buffer {
+  const out = Buffer.allocUnsafe(count * 4);
+  for (let i = 0, at = 0; i < count; i++, at += 4) {
+    const id = ids[i];
+    out[at] = PACKET.puback << 4;
+    out[at + 1] = 2;
+    out[at + 2] = id >>> 8;
+    out[at + 3] = id;
+  }
+  return out;
+}
+
+/** The big-endian 16-bit number at `at`. */
+export function readUint16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 8) | bytes[at + 1];
+}
