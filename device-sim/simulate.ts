@@ -55,6 +55,8 @@ export interface SimulateProgress {
 
 const WAKE_MS = 5;
 const FINISH_MS = 10_000;
+/** After an abort: what is on its way gets a moment to be acknowledged. */
+const ABORT_MS = 500;
 
 /**
  * Plays a fleet to a broker with ordinary MQTT clients, one for each device. Resolves when the time is over (or `signal` aborted)
@@ -106,10 +108,8 @@ export async function simulate(options: SimulateOptions): Promise<SimulateProgre
       await pause(clock.wallMsUntil(Math.min(next.atMs, endMs)), signal);
     }
     for (const link of links) link.goOnline();
-    const deadlineMs = Date.now() + FINISH_MS;
-    while (progress.acknowledged < progress.published && Date.now() < deadlineMs && !signal?.aborted)
-      await pause(WAKE_MS);
-    if (signal?.aborted) await settle(progress);
+    await acknowledged(progress, FINISH_MS, signal);
+    if (signal?.aborted) await acknowledged(progress, ABORT_MS);
   } finally {
     clearInterval(reporter);
     report();
@@ -133,7 +133,7 @@ function openLink(
     ...(typeof credentials === 'function' ? credentials(id) : credentials),
     ...(ca === undefined ? {} : { ca }),
     qos,
-    inFlightMax: 1000,
+    inFlightMax: 100,
     onConnected: () => {
       if (connections++ > 0) progress.reconnects++;
     },
@@ -167,10 +167,16 @@ function carryOut(event: FleetEvent, fleet: Fleet, links: readonly DeviceLink[],
   });
 }
 
-/** After an abort: what is on its way gets a moment to be acknowledged. */
-async function settle(progress: SimulateProgress): Promise<void> {
-  const deadlineMs = Date.now() + 1000;
-  while (progress.acknowledged < progress.published && Date.now() < deadlineMs) await pause(WAKE_MS);
+/** Waits until everything is acknowledged, or nothing has been for so long. */
+async function acknowledged(progress: SimulateProgress, patienceMs: number, signal?: AbortSignal): Promise<void> {
+  let seen = progress.acknowledged;
+  let sinceMs = Date.now();
+  while (progress.acknowledged < progress.published && Date.now() - sinceMs < patienceMs && !signal?.aborted) {
+    await pause(WAKE_MS, signal);
+    if (progress.acknowledged === seen) continue;
+    seen = progress.acknowledged;
+    sinceMs = Date.now();
+  }
 }
 
 /** The fleet's time: runs `speed` times as fast as the wall's until it has reached it, and can be held. */
