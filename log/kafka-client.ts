@@ -1,4 +1,3 @@
-import type { ConnectionOptions } from 'node:tls';
 import { type Admin, AssignerProtocol, type Cluster, Kafka, logLevel, type Producer, type SASLOptions } from 'kafkajs';
 import { SluiceError } from '../model/errors.ts';
 
@@ -8,8 +7,9 @@ export type { Admin, Producer, RecordMetadata } from 'kafkajs';
 export interface KafkaClientOptions {
   brokers: readonly string[];
   clientId: string;
-  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string };
-  ssl?: boolean | ConnectionOptions;
+  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | null;
+  /** Encrypts; `ca` is the PEM of the authority that signed the brokers' certificates, null for those that Node trusts. */
+  tls?: { ca: string | null } | null;
 }
 
 export interface KafkaClient {
@@ -23,8 +23,8 @@ export function kafkaClient(options: KafkaClientOptions): KafkaClient {
   const kafka = new Kafka({
     brokers: [...options.brokers],
     clientId: options.clientId,
-    ssl: options.ssl,
-    sasl: options.sasl as SASLOptions | undefined,
+    ssl: options.tls ? (options.tls.ca === null ? true : { ca: options.tls.ca }) : false,
+    sasl: (options.sasl ?? undefined) as SASLOptions | undefined,
     connectionTimeout: 5000,
     requestTimeout: 30_000,
     // What fails is told by the log itself, once and in its own words.

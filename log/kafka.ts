@@ -26,7 +26,7 @@ export interface KafkaLogOptions extends KafkaClientOptions {
   /** For topics that are created, by their name without prefix; a topic that is not named keeps the cluster's default. */
   retention?: Readonly<Record<string, Retention>>;
   /** For topics that are created; the cluster's default when absent. */
-  replicationFactor?: number;
+  replicationFactor?: number | null;
   /** The largest frame that is appended; becomes max.message.bytes of topics that are created. */
   frameBytesMax?: number;
   onWarning?: (message: string, values: Record<string, unknown>) => void;

@@ -1,0 +1,174 @@
+import { mkdirSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { SluiceError } from '../model/errors.ts';
+import type { Checkpoint, Checkpoints } from './checkpoints.ts';
+import { encodeLayout, LAYOUT_KEY, readU64, writeU64 } from './lmdb-codec.ts';
+import { type Env, openWritableEnv } from './lmdb-env.ts';
+import { checkLayout } from './lmdb-reader.ts';
+import { takeWriterLock, type WriterLock } from './writer-lock.ts';
+
+/**
+ * Checkpoints in an LMDB environment of the processor's own. Each partition has two slots (ss, 0 and 1) that are written in
+ * turn, so that the one before the newest is always whole:
+ *
+ *     00                    layout, as in lmdb-codec.ts
+ *     03 pppp ss            u64 sequence   u64 offsetNext   u64 stateBytes   u32 crc32 of the state
+ *     04 pppp ss cccccccc   chunk c of the state, CHUNK_BYTES each but the last
+ *
+ * The record 03 of a slot is removed before its chunks are written, and written after them: a slot that was left half
+ * written has none.
+ */
+export interface LmdbCheckpointsOptions {
+  dir: string;
+  partitions: number;
+  onDamaged: (problem: { partition: number; what: string }) => void;
+}
+
+const CHUNK_BYTES = 8 << 20;
+/** Address space; the file grows as needed. */
+const MAP_BYTES = 16 * 2 ** 30;
+
+interface Slot {
+  slot: number;
+  sequence: number;
+  offsetNext: number;
+  stateBytes: number;
+  crc: number;
+}
+
+/** Rejects with LOG_LOCKED when another process has them open, with LOG_LAYOUT for another number of partitions. */
+export async function openLmdbCheckpoints(options: LmdbCheckpointsOptions): Promise<Checkpoints> {
+  mkdirSync(options.dir, { recursive: true });
+  const lock = takeWriterLock(options.dir);
+  try {
+    const env = openWritableEnv(options.dir, MAP_BYTES);
+    if (!checkLayout(env, 'checkpoints', options.partitions)) {
+      await env.commit([[LAYOUT_KEY, encodeLayout(options.partitions)]]);
+    }
+    return new LmdbCheckpoints(env, lock, options.onDamaged);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+class LmdbCheckpoints implements Checkpoints {
+  readonly #env: Env;
+  readonly #lock: WriterLock;
+  readonly #onDamaged: LmdbCheckpointsOptions['onDamaged'];
+  /** Saves of a partition run one after another. */
+  readonly #saving = new Map<number, Promise<void>>();
+  #closed = false;
+
+  constructor(env: Env, lock: WriterLock, onDamaged: LmdbCheckpointsOptions['onDamaged']) {
+    this.#env = env;
+    this.#lock = lock;
+    this.#onDamaged = onDamaged;
+  }
+
+  async load(partition: number): Promise<Checkpoint | null> {
+    this.#check();
+    for (const slot of this.#slots(partition)) {
+      const state = this.#state(partition, slot);
+      if (state !== null) return { offsetNext: slot.offsetNext, state };
+      this.#onDamaged({
+        partition,
+        what: `the checkpoint at offset ${slot.offsetNext} does not match its checksum; the one before it is used`,
+      });
+    }
+    return null;
+  }
+
+  save(partition: number, checkpoint: Checkpoint): Promise<void> {
+    const run = (this.#saving.get(partition) ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => this.#save(partition, checkpoint));
+    this.#saving.set(partition, run);
+    return run;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.allSettled(this.#saving.values());
+    await this.#env.close();
+    this.#lock.release();
+  }
+
+  async #save(partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
+    if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
+    const slots = this.#slots(partition);
+    const intact = slots.find((s) => this.#state(partition, s) !== null);
+    const slot = intact === undefined ? 0 : 1 - intact.slot;
+    const sequence = Math.max(0, ...slots.map((s) => s.sequence)) + 1;
+    const old = slots.find((s) => s.slot === slot);
+    if (old !== undefined) await this.#env.commit([], [slotKey(partition, slot)]);
+
+    const chunks = Math.ceil(state.length / CHUNK_BYTES);
+    const chunksBefore = old === undefined ? 0 : Math.ceil(old.stateBytes / CHUNK_BYTES);
+    for (let c = 0; c < chunks; c++) {
+      const chunk = state.subarray(c * CHUNK_BYTES, (c + 1) * CHUNK_BYTES);
+      await this.#env.commit([[chunkKey(partition, slot, c), chunk]]);
+    }
+    const surplus: Uint8Array[] = [];
+    for (let c = chunks; c < chunksBefore; c++) surplus.push(chunkKey(partition, slot, c));
+    const record = { slot, sequence, offsetNext, stateBytes: state.length, crc: crc32(state) };
+    await this.#env.commit([[slotKey(partition, slot), encodeSlot(record)]], surplus);
+  }
+
+  /** Newest first. */
+  #slots(partition: number): Slot[] {
+    return this.#env.read((get) =>
+      [0, 1]
+        .flatMap((slot) => {
+          const value = get(slotKey(partition, slot));
+          return value?.length === 28 ? [decodeSlot(slot, value)] : [];
+        })
+        .sort((a, b) => b.sequence - a.sequence),
+    );
+  }
+
+  /** Null when it is not whole. */
+  #state(partition: number, slot: Slot): Uint8Array | null {
+    const state = new Uint8Array(slot.stateBytes);
+    let at = 0;
+    for (let c = 0; at < state.length; c++) {
+      const chunk = this.#env.read((get) => get(chunkKey(partition, slot.slot, c)));
+      if (chunk === undefined || chunk.length === 0 || at + chunk.length > state.length) return null;
+      state.set(chunk, at);
+      at += chunk.length;
+    }
+    return crc32(state) === slot.crc ? state : null;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
+  }
+}
+
+function slotKey(partition: number, slot: number): Uint8Array {
+  return Uint8Array.of(3, partition >>> 8, partition, slot);
+}
+
+function chunkKey(partition: number, slot: number, chunk: number): Uint8Array {
+  return Uint8Array.of(4, partition >>> 8, partition, slot, chunk >>> 24, chunk >>> 16, chunk >>> 8, chunk);
+}
+
+function encodeSlot(slot: Slot): Uint8Array {
+  const value = Buffer.alloc(28);
+  writeU64(value, 0, slot.sequence);
+  writeU64(value, 8, slot.offsetNext);
+  writeU64(value, 16, slot.stateBytes);
+  value.writeUInt32BE(slot.crc, 24);
+  return value;
+}
+
+function decodeSlot(slot: number, value: Uint8Array): Slot {
+  return {
+    slot,
+    sequence: readU64(value, 0),
+    offsetNext: readU64(value, 8),
+    stateBytes: readU64(value, 16),
+    crc: Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32BE(24),
+  };
+}
