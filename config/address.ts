@@ -22,6 +22,7 @@ export function parseAddress(value: unknown): Parsed<Address> {
       remedy: `write 127.0.0.1:${value} for this machine only, or 0.0.0.0:${value}`,
     };
   }
+  if (value === null) return { what: 'has no value', remedy: REMEDY };
   if (typeof value !== 'string') return { what: `${describe(value)} is not an address`, remedy: REMEDY };
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(value);
   if (match === null) return malformed(value);

@@ -69,7 +69,7 @@ function explainChoice(values: readonly unknown[], path: Path, raw: unknown, sch
   if (path.length === 1 && path[0] === 'version') {
     const first = `write \`version: ${VERSION}\``;
     if (!exists(raw, path)) return at('is missing', `${first} as the first setting`);
-    if (String(value) === String(VERSION)) return at(`${describe(value)} is a text`, `${first}, without quotes`);
+    if (value === String(VERSION)) return at(`${describe(value)} is a text`, `${first}, without quotes`);
     return at(
       `${describe(value)} is not a version that this Sluice reads`,
       `${first}, or run the Sluice that the file is for`,
@@ -84,7 +84,7 @@ function explainChoice(values: readonly unknown[], path: Path, raw: unknown, sch
 }
 
 const NOUNS: Record<string, { noun: string; write: string }> = {
-  string: { noun: 'a text', write: 'put it in quotes' },
+  string: { noun: 'a text', write: 'write a text' },
   number: { noun: 'a number', write: 'write a number, as 35 or 7.1' },
   int: { noun: 'a whole number', write: 'write a whole number' },
   boolean: { noun: 'true or false', write: 'write true or false' },
@@ -97,7 +97,9 @@ function explainType(expected: string, path: Path, raw: unknown, schema: SchemaN
   const at = (what: string, remedy: string): Finding[] => [{ path, of: 'value', what, remedy }];
   if (path.length === 0) return at(`${describe(value)} where settings should be`, 'begin the file with `version: 1`');
   if (!exists(raw, path)) return at('is missing', `add \`${String(path.at(-1))}\``);
-  const { noun, write } = NOUNS[expected] ?? { noun: expected, write: `write ${expected}` };
+  const whole = expected === 'number' && nodeAt(schema, path)?.type === 'integer';
+  const { noun, write } = NOUNS[whole ? 'int' : expected] ?? { noun: expected, write: `write ${expected}` };
+  if (value === null) return at('has no value', `${write}${orDefault(path, schema)}`);
   if (expected === 'boolean' && typeof value === 'string' && /^(yes|no|on|off|true|false|y|n)$/i.test(value)) {
     const meant = /^(yes|on|true|y)$/i.test(value);
     return at(`${describe(value)} is a text in YAML 1.2`, `write ${meant}`);

@@ -134,7 +134,6 @@ function check(
   baseDir: string,
   checkFiles: boolean,
 ): { findings: Finding[]; config: DraftConfig | null } {
-  const schema = configJsonSchema();
   const parsed = configSchema.safeParse(raw);
   if (parsed.success) {
     const config = resolvePaths(parsed.data, baseDir);
@@ -142,7 +141,7 @@ function check(
     if (checkFiles) findings.push(...unreadableFiles(config));
     return { findings, config };
   }
-  const findings = explainIssues(parsed.error.issues, raw, schema);
+  const findings = explainIssues(parsed.error.issues, raw, configJsonSchema());
   return { findings: [...findings, ...relationsOfTheRest(raw, findings)], config: null };
 }
 

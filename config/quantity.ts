@@ -74,6 +74,7 @@ export function parseQuantity(value: unknown, dimension: Dimension): Parsed<numb
       return { what: `${value} is not a whole number of ${BASE[dimension]}`, remedy: write };
     return { value };
   }
+  if (value === null) return { what: 'has no value', remedy: write };
   if (typeof value !== 'string') return { what: `${describe(value)} is not ${NOUN[dimension]}`, remedy: write };
   const match = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*$/.exec(value);
   if (match === null) return { what: `"${clip(value)}" is not ${NOUN[dimension]}`, remedy: write };

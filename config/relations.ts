@@ -54,7 +54,7 @@ function listenRelations({ mqtt, gateway, store }: DraftConfig): Relation[] {
     found.push({
       path,
       of: 'value',
-      what: `${formatAddress(address)} is taken by ${other[0].join('.')} already`,
+      what: `${formatAddress(address)} is the same port as ${other[0].join('.')} ${formatAddress(other[1]!)}`,
       remedy: 'choose another port',
       uses: [other[0]],
     });

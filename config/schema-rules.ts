@@ -22,14 +22,13 @@ const payloadRule = section('How the payloads of some devices are read.', {
 
 export const devicesSection = section('What is known about the devices.', {
   payload: z
-    .preprocess(
+    .union([
+      z.array(payloadRule),
       // A single mapping stands for all devices. It is written `{format: json}`, so that the common case is one line.
-      (value) => value ?? {},
-      z.union([
-        z.array(payloadRule),
-        z.strictObject({ format: payloadFormat }).transform(({ format }) => [{ match: '*', format }]),
-      ]),
-    )
+      z.strictObject({ format: payloadFormat }).transform(({ format }) => [{ match: '*', format }]),
+      // So does an empty value, as for every section and list.
+      z.null().transform(() => [{ match: '*', format: 'json' as const }]),
+    ])
     .meta({
       'x-type': 'list',
       description:

@@ -87,8 +87,12 @@ export interface SchemaNode {
 
 /** The settings as a JSON Schema (draft 7, which the YAML language server reads best), with our `x-` notes in it. */
 export function configJsonSchema(): SchemaNode {
-  return hoist(z.toJSONSchema(configSchema, { io: 'input', target: 'draft-07' }) as SchemaNode);
+  jsonSchema ??= hoist(z.toJSONSchema(configSchema, { io: 'input', target: 'draft-07' }) as SchemaNode);
+  return jsonSchema;
 }
+
+/** Made once, and only when something is wrong or asked for. */
+let jsonSchema: SchemaNode | null = null;
 
 /** A setting that may be null is a choice of two; what is said of the other one is said of the setting. */
 function hoist(node: SchemaNode): SchemaNode {

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import type { Path } from './problem.ts';
 import { clip } from './quantity.ts';
 
@@ -29,18 +29,18 @@ const ALIASES_MAX = 100;
 /** Reads YAML 1.2 (and so JSON), anchors and merge keys included. Never throws. */
 export function readYaml(source: string): YamlText {
   const text = source.startsWith('\ufeff') ? source.slice(1) : source;
-  const counter = new LineCounter();
   const lines = text.split('\n');
   const problems: YamlProblem[] = [];
   let broken = false;
   let value: unknown;
   let root: Document | null = null;
   try {
-    const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, merge: true, logLevel: 'error' });
+    const document = parseDocument(text, { prettyErrors: false, merge: true, logLevel: 'error' });
     root = document as Document;
     for (const error of document.errors) {
       if (error.code !== 'DUPLICATE_KEY') broken = true;
-      problems.push(explainSyntax(error.code, error.message, error.pos[0], error.pos[1], text));
+      const open = error.code === 'MISSING_CHAR' ? openQuote(root, error.pos[0]) : null;
+      problems.push(open ?? explainSyntax(error.code, error.message, error.pos[0], error.pos[1], text));
     }
     for (const warning of document.warnings) {
       problems.push(explainSyntax(warning.code, warning.message, warning.pos[0], warning.pos[1], text));
@@ -62,9 +62,10 @@ export function readYaml(source: string): YamlText {
     problems,
     broken,
     locate: (path, of) => (root === null ? { start: 0, end: 0 } : locate(root, path, of)),
+    // Counted here: the parser's own line counter misses lines when it recovers from an error.
     position(offset) {
-      const at = counter.linePos(Math.min(offset, text.length));
-      return { line: Math.max(1, at.line), column: Math.max(1, at.col) };
+      const before = text.slice(0, offset);
+      return { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') };
     },
     line: (number) => (lines[number - 1] ?? '').replace(/\r$/, ''),
   };
@@ -96,6 +97,19 @@ function checkNodes(root: Document, problems: YamlProblem[]): boolean {
     },
   });
   return problems.length > before;
+}
+
+/** A quote that is never closed is noticed where the text ends; what one wants to see is where it begins. */
+function openQuote(root: Document, at: number): YamlProblem | null {
+  let start: number | null = null;
+  visit(root, {
+    Scalar(_, scalar) {
+      const quoted = scalar.type === 'QUOTE_DOUBLE' || scalar.type === 'QUOTE_SINGLE';
+      if (quoted && scalar.range && scalar.range[0] < at && at <= scalar.range[2]) start = scalar.range[0];
+    },
+  });
+  if (start === null) return null;
+  return { start, end: start + 1, what: 'this quote is never closed', remedy: 'close it on the same line' };
 }
 
 function explainSyntax(code: string, message: string, start: number, end: number, text: string): YamlProblem {
