@@ -12,11 +12,11 @@ import { takeWriterLock, type WriterLock } from './writer-lock.ts';
  * turn, so that the one before the newest is always whole:
  *
  *     00                    layout, as in lmdb-codec.ts
- *     03 pppp ss            u64 sequence   u64 offsetNext   u64 stateBytes   u32 crc32 of the state
+ *     03 pppp ss            u64 sequence   u64 offsetNext   u64 stateBytes   u32 crc32 of those and the state
  *     04 pppp ss cccccccc   chunk c of the state, CHUNK_BYTES each but the last
  *
  * The record 03 of a slot is removed before its chunks are written, and written after them: a slot that was left half
- * written has none.
+ * written has none. A state of one chunk is written in one transaction.
  */
 export interface LmdbCheckpointsOptions {
   dir: string;
@@ -25,7 +25,7 @@ export interface LmdbCheckpointsOptions {
 }
 
 const CHUNK_BYTES = 8 << 20;
-/** Address space; the file grows as needed. */
+/** Address space, and what a state can have at most; the file grows as needed. */
 const MAP_BYTES = 16 * 2 ** 30;
 
 interface Slot {
@@ -58,6 +58,8 @@ class LmdbCheckpoints implements Checkpoints {
   readonly #onDamaged: LmdbCheckpointsOptions['onDamaged'];
   /** Saves of a partition run one after another. */
   readonly #saving = new Map<number, Promise<void>>();
+  /** The newest slot of a partition that is known to be whole: the other one is written next. */
+  readonly #whole = new Map<number, Slot>();
   #closed = false;
 
   constructor(env: Env, lock: WriterLock, onDamaged: LmdbCheckpointsOptions['onDamaged']) {
@@ -70,7 +72,10 @@ class LmdbCheckpoints implements Checkpoints {
     this.#check();
     for (const slot of this.#slots(partition)) {
       const state = this.#state(partition, slot);
-      if (state !== null) return { offsetNext: slot.offsetNext, state };
+      if (state !== null) {
+        this.#whole.set(partition, slot);
+        return { offsetNext: slot.offsetNext, state };
+      }
       this.#onDamaged({
         partition,
         what: `the checkpoint at offset ${slot.offsetNext} does not match its checksum; the one before it is used`,
@@ -98,22 +103,28 @@ class LmdbCheckpoints implements Checkpoints {
   async #save(partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
     if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
     const slots = this.#slots(partition);
-    const intact = slots.find((s) => this.#state(partition, s) !== null);
-    const slot = intact === undefined ? 0 : 1 - intact.slot;
-    const sequence = Math.max(0, ...slots.map((s) => s.sequence)) + 1;
+    const whole = this.#whole.get(partition) ?? slots.find((s) => this.#state(partition, s) !== null);
+    const slot = whole === undefined ? 0 : 1 - whole.slot;
     const old = slots.find((s) => s.slot === slot);
-    if (old !== undefined) await this.#env.commit([], [slotKey(partition, slot)]);
+    const sequence = Math.max(0, ...slots.map((s) => s.sequence)) + 1;
+    const record = sealed({ slot, sequence, offsetNext, stateBytes: state.length, crc: 0 }, state);
 
     const chunks = Math.ceil(state.length / CHUNK_BYTES);
-    const chunksBefore = old === undefined ? 0 : Math.ceil(old.stateBytes / CHUNK_BYTES);
-    for (let c = 0; c < chunks; c++) {
-      const chunk = state.subarray(c * CHUNK_BYTES, (c + 1) * CHUNK_BYTES);
-      await this.#env.commit([[chunkKey(partition, slot, c), chunk]]);
-    }
     const surplus: Uint8Array[] = [];
-    for (let c = chunks; c < chunksBefore; c++) surplus.push(chunkKey(partition, slot, c));
-    const record = { slot, sequence, offsetNext, stateBytes: state.length, crc: crc32(state) };
-    await this.#env.commit([[slotKey(partition, slot), encodeSlot(record)]], surplus);
+    for (let c = chunks; old !== undefined && c < Math.ceil(old.stateBytes / CHUNK_BYTES); c++) {
+      surplus.push(chunkKey(partition, slot, c));
+    }
+    const puts: [Uint8Array, Uint8Array][] = [[slotKey(partition, slot), encodeSlot(record)]];
+    if (chunks === 1) puts.push([chunkKey(partition, slot, 0), state]);
+    else if (chunks > 1) {
+      if (old !== undefined) await this.#env.commit([], [slotKey(partition, slot)]);
+      for (let c = 0; c < chunks; c++) {
+        const chunk = state.subarray(c * CHUNK_BYTES, (c + 1) * CHUNK_BYTES);
+        await this.#env.commit([[chunkKey(partition, slot, c), chunk]]);
+      }
+    }
+    await this.#env.commit(puts, surplus);
+    this.#whole.set(partition, record);
   }
 
   /** Newest first. */
@@ -130,6 +141,7 @@ class LmdbCheckpoints implements Checkpoints {
 
   /** Null when it is not whole. */
   #state(partition: number, slot: Slot): Uint8Array | null {
+    if (slot.stateBytes > MAP_BYTES) return null;
     const state = new Uint8Array(slot.stateBytes);
     let at = 0;
     for (let c = 0; at < state.length; c++) {
@@ -138,7 +150,7 @@ class LmdbCheckpoints implements Checkpoints {
       state.set(chunk, at);
       at += chunk.length;
     }
-    return crc32(state) === slot.crc ? state : null;
+    return sealed(slot, state).crc === slot.crc ? state : null;
   }
 
   #check(): void {
@@ -152,6 +164,10 @@ function slotKey(partition: number, slot: number): Uint8Array {
 
 function chunkKey(partition: number, slot: number, chunk: number): Uint8Array {
   return Uint8Array.of(4, partition >>> 8, partition, slot, chunk >>> 24, chunk >>> 16, chunk >>> 8, chunk);
+}
+
+function sealed(slot: Slot, state: Uint8Array): Slot {
+  return { ...slot, crc: crc32(state, crc32(encodeSlot(slot).subarray(0, 24))) };
 }
 
 function encodeSlot(slot: Slot): Uint8Array {
