@@ -62,13 +62,10 @@ const WHERE = `device = {device:String} AND metric IN {metrics:Array(String)} AN
 export async function readSeries(store: StoreGate, request: SeriesRequest): Promise<SeriesAnswer> {
   const { device, metrics, fromMs, toMs, points } = request;
   const params = { device, metrics, fromMs, toMs };
-  const counted = await store.query<{ rows: number }>(
-    `SELECT count() AS rows FROM sluice.readings WHERE ${WHERE}`,
-    params,
-  );
+  const counted = await store.query<{ rows: number }>(`SELECT count() AS rows FROM readings WHERE ${WHERE}`, params);
   const rows = Number(counted[0].rows);
   const exact = rows <= FINAL_ROWS_MAX;
-  const table = `sluice.readings${exact ? ' FINAL' : ''}`;
+  const table = `readings${exact ? ' FINAL' : ''}`;
   const base = { device, fromMs, toMs, exact };
   if (rows <= points * metrics.length * 2) {
     return { ...base, kind: 'raw', stepMs: 0, series: await readRaw(store, table, params, metrics, rows) };

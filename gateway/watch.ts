@@ -132,7 +132,7 @@ class DeviceWatch {
 
   async #start(): Promise<void> {
     const rows = await this.#store.query<{ o: number; n: number }>(
-      'SELECT max(offset) AS o, count() AS n FROM sluice.readings WHERE device = {device:String}',
+      'SELECT max(offset) AS o, count() AS n FROM readings WHERE device = {device:String}',
       { device: this.#device },
     );
     this.#cursor = Number(rows[0].n) === 0 ? -1 : Number(rows[0].o);
@@ -145,7 +145,7 @@ class DeviceWatch {
     if (metrics.length === 0) return false;
     const rows = await this.#store.query<{ m: string; t: number; v: number; o: number; i: number }>(
       `SELECT metric AS m, toUnixTimestamp64Milli(ts) AS t, value AS v, offset AS o, \`index\` AS i
-       FROM sluice.readings
+       FROM readings
        WHERE device = {device:String} AND metric IN {metrics:Array(String)} AND text = '' AND offset >= {cursor:UInt64}
        ORDER BY o, i, m LIMIT {limit:UInt32}`,
       { device: this.#device, metrics, cursor: Math.max(0, cursor), limit: ROWS_MAX },

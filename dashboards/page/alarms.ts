@@ -102,7 +102,7 @@ export class Alarms {
     if (this.#error !== '' && !this.#loaded) return notice('error', 'Alarms cannot be read', h('p', {}, this.#error));
     if (!this.#loaded) return notice('empty', 'Reading …');
     return this.#tab === 'open'
-      ? notice('empty', 'No open alarms', h('p', {}, 'Every rule is back to normal.'))
+      ? notice('empty', 'No open alarms', h('p', {}, 'All rules are back to normal.'))
       : notice('empty', 'No alarm has been raised yet');
   }
 

@@ -3,7 +3,7 @@
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat('en-US', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const significant = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 6 });
+const significant = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 5 });
 
 export const NONE = '–';
 
@@ -22,12 +22,12 @@ export function count(value: number | null): string {
   return `${two.format(value / 1e9)} G`;
 }
 
-/** A measured value with up to six digits; very large and very small ones with an exponent. */
+/** A measured value with up to five digits, more where it is whole; very large and very small ones with an exponent. */
 export function measure(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return NONE;
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);
-  return significant.format(value);
+  return size >= 1e4 ? whole.format(value) : significant.format(value);
 }
 
 export function bytesPerSecond(value: number | null): string {

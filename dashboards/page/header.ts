@@ -14,6 +14,7 @@ export class Header {
   readonly #uptime = h('span', { class: 'uptime' });
   readonly #connection = h('span', { class: 'connection' });
   readonly #toggle = h('button', { type: 'button', class: 'icon-button', onclick: () => toggleTheme() });
+  readonly #banner = h('span', { class: 'banner', role: 'alert', hidden: true });
   #connected = true;
 
   constructor() {
@@ -23,6 +24,7 @@ export class Header {
       h('img', { src: './icon.svg', width: '26', height: '26', alt: '' }),
       h('h1', {}, 'Sluice'),
       this.#state,
+      this.#banner,
       h('span', { class: 'spacer' }),
       this.#uptime,
       this.#connection,
@@ -37,6 +39,13 @@ export class Header {
     setText(this.#connection, value ? 'Live' : 'Reconnecting');
     this.#connection.classList.toggle('lost', !value);
     if (!value) this.#sayState('unknown', 'Not connected');
+  }
+
+  /** What the reader has to know before all else; '' when there is nothing. */
+  say(text: string): void {
+    this.#banner.hidden = text === '';
+    this.#banner.title = text;
+    setText(this.#banner, text);
   }
 
   show(o: Overview): void {

@@ -1,7 +1,7 @@
 import { Alarms } from './alarms.ts';
 import { ApiError, api, type Overview } from './api.ts';
 import { Devices } from './devices.ts';
-import { h, setText } from './dom.ts';
+import { h, notice, setText } from './dom.ts';
 import { firstSteps } from './empty.ts';
 import { Explorer } from './explorer.ts';
 import { Flow, SPARK_SECONDS } from './flow.ts';
@@ -11,7 +11,7 @@ import { Header } from './header.ts';
 import { Live } from './live.ts';
 import { Quarantine, Roles } from './side.ts';
 import { onTheme, startTheme } from './theme.ts';
-import './style.css';
+import './styles/page.css';
 
 /** Puts the parts together: the address says what is shown, the event stream keeps it up to date. */
 
@@ -25,7 +25,6 @@ let lostMs: number | null = null;
 let chosenByItself = '';
 
 const header = new Header();
-const banner = h('div', { class: 'banner', role: 'status', hidden: true });
 const flow = new Flow();
 const alarms = new Alarms({
   nowMs,
@@ -51,7 +50,6 @@ document
   .getElementById('page')!
   .append(
     header.root,
-    banner,
     h(
       'main',
       {},
@@ -127,6 +125,19 @@ function take(next: Overview): void {
   devices.total = next.counts?.devices ?? null;
   if (devicesBefore !== null && next.counts !== null && next.counts.devices !== devicesBefore) void devices.refresh();
   if (explorer.device === '' && next.counts?.devices === 0) explorer.showInstead(firstSteps(next.info.mqtt));
+  if (
+    explorer.device === '' &&
+    next.counts === null &&
+    next.roles.some((r) => r.role === 'store' && r.state === 'down')
+  ) {
+    explorer.showInstead(
+      notice(
+        'error',
+        'Devices and their history cannot be read',
+        h('p', {}, 'The store does not answer. The page fills itself when it does again.'),
+      ),
+    );
+  }
   explorer.tick();
   const { info } = next;
   const versions = Object.entries(info.versions).map(([name, version]) => `${name} ${version}`);
@@ -164,8 +175,7 @@ function consequence(down: string[]): string {
 }
 
 function setBanner(state: 'down' | null, text: string): void {
-  banner.hidden = state === null;
-  setText(banner, text);
+  header.say(state === null ? '' : text);
 }
 
 function showTitle(open: number): void {

@@ -88,7 +88,8 @@ export class Roles {
 }
 
 function row(role: RoleHealth, named: boolean, nowMs: number): HTMLElement {
-  const up = role.startedMs === null ? NONE : `up ${duration(nowMs - role.startedMs)}`;
+  const up =
+    role.startedMs === null ? (role.state === 'ok' ? 'answers' : NONE) : `up ${duration(nowMs - role.startedMs)}`;
   const words = role.reasons.length > 0 ? role.reasons.join('; ') : up;
   return h(
     'li',
