@@ -104,16 +104,13 @@ function kafkaConnection(role: Role, config: Config) {
     clientId: instanceOf(role),
     topicPrefix: kafka.topicPrefix,
     replicationFactor: kafka.replicationFactor,
-    tls: kafka.tls ? { ca: kafka.caFile === null ? null : readFileSync(kafka.caFile, 'utf8') } : null,
-    sasl:
-      kafka.sasl === null
-        ? null
-        : {
-            mechanism: kafka.sasl.mechanism,
-            username: kafka.sasl.username,
-            password: readFileSync(kafka.sasl.passwordFile, 'utf8').replace(/\r?\n$/, ''),
-          },
+    ssl: kafka.tls && (kafka.caFile === null || { ca: readFileSync(kafka.caFile, 'utf8') }),
+    sasl: kafka.sasl === null ? undefined : saslOf(kafka.sasl),
   };
+}
+
+function saslOf({ mechanism, username, passwordFile }: NonNullable<Config['log']['kafka']['sasl']>) {
+  return { mechanism, username, password: readFileSync(passwordFile, 'utf8').replace(/\r?\n$/, '') };
 }
 
 function folder(config: Config, name: string): string {
