@@ -3,6 +3,7 @@ import { type ClickHouseClient, ClickHouseError, type ClickHouseSettings, create
 import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { migrate } from './migrations.ts';
+import { Slots } from './slots.ts';
 import type { Store, TableName } from './store.ts';
 import type { Ttls } from './tables.ts';
 
@@ -80,8 +81,7 @@ class ClickHouseStore implements Store {
   readonly #client: ClickHouseClient;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  #insertPlaces: number;
-  #waiting: (() => void)[] = [];
+  readonly #inserts: Slots;
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -92,7 +92,7 @@ class ClickHouseStore implements Store {
       });
     }
     this.#clock = options.clock ?? systemClock;
-    this.#insertPlaces = options.insertsInFlightMax ?? 4;
+    this.#inserts = new Slots(options.insertsInFlightMax ?? 4);
     this.#client = this.#connect(this.#database);
   }
 
@@ -132,7 +132,7 @@ class ClickHouseStore implements Store {
   ): Promise<void> {
     if (blocks.length === 0) return;
     const signal = options.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal;
-    await this.#takePlace(signal);
+    await this.#inserts.take(signal).catch(() => Promise.reject(stopped(null)));
     try {
       for (let tries = 1; ; tries++) {
         try {
@@ -148,7 +148,7 @@ class ClickHouseStore implements Store {
         }
       }
     } finally {
-      this.#givePlace();
+      this.#inserts.give();
     }
   }
 
@@ -221,32 +221,6 @@ class ClickHouseStore implements Store {
       signal.addEventListener('abort', done);
       if (signal.aborted) done();
     });
-  }
-
-  async #takePlace(signal: AbortSignal): Promise<void> {
-    if (this.#insertPlaces > 0) {
-      this.#insertPlaces--;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const go = () => {
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      const leave = () => {
-        this.#waiting = this.#waiting.filter((other) => other !== go);
-        reject(stopped(null));
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      this.#waiting.push(go);
-      if (signal.aborted) leave();
-    });
-  }
-
-  #givePlace(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#insertPlaces++;
   }
 }
 

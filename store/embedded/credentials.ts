@@ -1,5 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SluiceError } from '../../model/errors.ts';
 
@@ -15,41 +15,39 @@ function credentialsPath(dir: string): string {
   return join(dir, 'credentials');
 }
 
-/** The writer's name and password, which the embedded store of `dir` has put there. Rejects with STORE_UNAVAILABLE before it has. */
-export async function readCredentials(dir: string): Promise<Credentials> {
-  let text: string;
+/**
+ * The writer's name and password: those in the file `credentials` of the store's folder, which whoever comes first makes (the store or
+ * a processor), with a random password and readable by this user only. It is written under another name and then linked, so
+ * that nobody ever reads half of it, and of two that come at once the first wins.
+ */
+export function readCredentials(dir: string): Credentials {
+  const path = credentialsPath(dir);
   try {
-    text = await readFile(credentialsPath(dir), 'utf8');
+    if (!existsSync(path)) makeCredentials(dir, path);
+    const [username, password] = readFileSync(path, 'utf8').trim().split(':');
+    if (username === WRITER && password !== undefined && password.length >= 32) return { username, password };
   } catch (cause) {
-    throw new SluiceError('STORE_UNAVAILABLE', `${credentialsPath(dir)} cannot be read`, {
+    throw new SluiceError('STORE_UNAVAILABLE', `${path} cannot be read: ${String(cause)}`, {
       cause,
-      remedy: 'start the store first, as the same user',
+      remedy: 'run every role as the same user, with a data folder that this user may write to',
     });
   }
-  const [username, password] = text.trim().split(':');
-  if (username === WRITER && password !== undefined && password.length >= 32) return { username, password };
-  throw new SluiceError('STORE_REFUSED', `${credentialsPath(dir)} does not hold ${WRITER}:PASSWORD`, {
-    remedy: 'remove the file and restart the store, which makes a new one',
+  throw new SluiceError('STORE_REFUSED', `${path} does not hold ${WRITER}:PASSWORD`, {
+    remedy: 'remove the file and restart every role; a new one is made',
   });
 }
 
-/**
- * The same, made on the first start: a random password in a file that only this user may read. Written under another name and
- * then linked, so that no reader ever sees half of it.
- */
-export async function ensureCredentials(dir: string): Promise<Credentials> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  const temporary = `${credentialsPath(dir)}.${process.pid}`;
-  await writeFile(temporary, `${WRITER}:${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'w' });
+function makeCredentials(dir: string, path: string): void {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
+  writeFileSync(temporary, `${WRITER}:${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
   try {
-    await link(temporary, credentialsPath(dir)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    linkSync(temporary, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   } finally {
-    await rm(temporary, { force: true });
+    rmSync(temporary, { force: true });
   }
-  await chmod(credentialsPath(dir), 0o600);
-  return readCredentials(dir);
 }
 
 /** Compares without telling by its time how much was right. */

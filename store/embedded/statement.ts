@@ -67,11 +67,22 @@ export function readStatement(source: string): Statement {
 
 const READER_VERBS = new Set(['SELECT', 'WITH', 'FROM', 'SHOW', 'DESCRIBE', 'DESC', 'EXPLAIN', 'EXISTS']);
 
+/** Statements that change something, or the session: what else stands first is a mistake, which the engine explains best. */
+const OTHER_VERBS = new Set(
+  `INSERT CREATE ALTER DROP TRUNCATE RENAME EXCHANGE OPTIMIZE SYSTEM SET USE KILL GRANT REVOKE ATTACH DETACH BACKUP RESTORE DELETE UPDATE
+   UNDROP MOVE CHECK WATCH BEGIN COMMIT ROLLBACK EXECUTE REPLACE ANALYZE COPY PREPARE`.split(/\s+/),
+);
+
 /**
  * Functions that reach outside of the tables and that the engine's own `readonly` does not stop: embedded, it reads any
  * local file with file(). Names count wherever they stand, since a function can also be passed by its name.
  */
 const FORBIDDEN_NAMES = new Set(['file', 'catboostevaluate', 'eval', 'python', 'arrowstream', 'outfile', 'infile']);
+
+/** Whether a statement begins with no word that begins one. */
+export function isUnknown(statement: Statement): boolean {
+  return !READER_VERBS.has(statement.verb) && !OTHER_VERBS.has(statement.verb);
+}
 
 /**
  * Why a reader may not run a statement; null when it may, which still leaves the engine's `readonly = 1` to hold. `parameters` are the

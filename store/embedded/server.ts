@@ -1,0 +1,115 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { SluiceError } from '../../model/errors.ts';
+import type { Logger } from '../../model/logger.ts';
+import { readCredentials } from './credentials.ts';
+import { openEngine } from './engine.ts';
+import { type Counts, handle } from './http.ts';
+
+export interface EmbeddedStoreOptions {
+  /** The store's folder: the engine's data, its configuration, and the file `credentials` (credentials.ts). */
+  dir: string;
+  /** Where to listen; port 0 takes a free one. */
+  http: { host: string; port: number };
+  /** Whether clients without the writer's password may only read. Default true. */
+  readOnly?: boolean;
+  /** Most memory that the engine's queries, inserts and merges may take together. Default 1 GiB. */
+  memoryBytesMax?: number;
+  /**
+   * Threads of libuv's pool, which is what statements run on: UV_THREADPOOL_SIZE of the process. One is left for files, one or two are for
+   * writing, the others for reading. Default 4, libuv's own.
+   */
+  poolThreads?: number;
+  /** A reader's statement is ended after this long. Default 60 s. */
+  readerTimeMsMax?: number;
+  logger: Logger;
+}
+
+export interface EmbeddedStore {
+  /** `http://HOST:PORT` */
+  url: string;
+  /** Counts since the start. */
+  stats(): Counts;
+  /** Takes no new connections, answers what is being worked at, then closes the engine. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Longer than the client's 2 s (store/clickhouse.ts), so that it is never the server that lets go of a connection first. */
+const KEEP_ALIVE_MS = 10_000;
+/** How long a client that reads its answer slowly may hold up closing. */
+const DRAIN_MS = 10_000;
+
+/**
+ * Starts chDB behind ClickHouse's HTTP interface. Call it in the main thread of a process that does nothing else: the native
+ * engine crashes when a worker thread ends, and would take others down with it. Rejects with STORE_UNAVAILABLE when another
+ * process has the folder, and with LISTEN_FAILED when the address is taken.
+ */
+export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
+  const { dir, logger, memoryBytesMax = 2 ** 30, poolThreads = 4 } = options;
+  const writer = readCredentials(dir);
+  const writesMax = poolThreads >= 8 ? 3 : poolThreads >= 4 ? 2 : 1;
+  const readsMax = Math.max(1, poolThreads - writesMax - 1);
+  const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
+  const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0 };
+  const http = {
+    engine,
+    identity: { displayName: 'sluice', version: engine.version, timezone: engine.timezone },
+    access: { writer: writer.username, password: writer.password, readOnly: options.readOnly ?? true },
+    readerTimeMsMax: options.readerTimeMsMax ?? 60_000,
+    readerThreadsMax: Math.max(1, Math.ceil(availableParallelism() / 2)),
+    counts,
+  };
+  const server = createServer({ maxHeaderSize: 2 ** 20, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 });
+  server.on('request', (message, response) => {
+    message.on('error', () => {}); // A client that breaks off shows where its body is read.
+    response.on('error', () => {});
+    void handle(http, message, response);
+  });
+  try {
+    await listen(server, options.http);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  const host = options.http.host.includes(':') ? `[${options.http.host}]` : options.http.host;
+  const url = `http://${host}:${port}`;
+  logger.info('the embedded store is open', { url, dir, version: engine.version });
+  let closing: Promise<void> | null = null;
+  return {
+    url,
+    stats: () => ({ ...counts }),
+    close() {
+      closing ??= stop(server).then(() => engine.close());
+      return closing;
+    },
+  };
+}
+
+function listen(server: Server, address: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new SluiceError('LISTEN_FAILED', `the store cannot listen on ${address.host}:${address.port}: ${cause.code}`, {
+          cause,
+        }),
+      );
+    });
+    server.listen(address.port, address.host, () => {
+      server.removeAllListeners('error');
+      resolve();
+    });
+  });
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
