@@ -73,6 +73,8 @@ export interface BlastResult {
   pubackLatency: LatencySummary | null;
   /** CPU of this process while it published, per acknowledged message. */
   cpuMicrosPerMessage: number;
+  /** Most memory that this process has held so far, resident. */
+  peakMemoryBytes: number;
   acknowledgedByConnection: number[];
   closed: { device: string; reason: string }[];
 }
@@ -346,6 +348,7 @@ class Blast {
       readingsPerSecond: messagesPerSecond * readingsPerMessage(this.#payload),
       pubackLatency: this.#latency.summary(),
       cpuMicrosPerMessage: cpuMicros / Math.max(1, expected.messages),
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
       acknowledgedByConnection: this.#connections.map((c) => c.ackedCount),
       closed: this.#closed,
     };

@@ -142,7 +142,7 @@ export class Fleet {
   }
 }
 
-/** A payload as section 4 of the README describes it: JSON, time in ms. */
+/** A payload as the program documents it: JSON, time in ms. */
 export function encodeValues(tsMs: number, values: Values, shape: 'flat' | 'values'): string {
   return shape === 'flat' ? JSON.stringify({ ts: tsMs, ...values }) : JSON.stringify({ ts: tsMs, values });
 }

@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BlastResult } from '../device-sim/blast.ts';
+import { query } from './clickhouse.ts';
+import { runBlast } from './generator.ts';
+import type { BenchOptions } from './options.ts';
+import { costBetween, type ProcessCost } from './processes.ts';
+import { type LogName, type RunningProgram, startProgram } from './program.ts';
+import type { Round } from './result.ts';
+import { type Ask, verifyStored } from './verify.ts';
+
+/** How long the number of stored rows may stand still before the rest is given up. */
+const PATIENCE_MS = 30_000;
+const POLL_MS = 50;
+
+/**
+ * One program with one log: warm it up, then for each round blast, wait until all is stored, and compare. The clock of a round runs
+ * from the first publish until the last reading can be queried.
+ */
+export async function pipelineRounds(log: LogName, options: BenchOptions): Promise<Round[]> {
+  const program = await startProgram(log, options.folder);
+  try {
+    const rounds: Round[] = [];
+    const warm = await blastAndWait(program, options, 'warm', options.warmUpSeconds);
+    if (warm.storedMs === null) throw new Error(`the warm-up was not stored: ${warm.missing} readings are missing`);
+    for (let i = 0; i < options.rounds; i++) rounds.push(await oneRound(program, options, `round${i + 1}`));
+    return rounds;
+  } finally {
+    await program.stop();
+  }
+}
+
+async function oneRound(program: RunningProgram, options: BenchOptions, prefix: string): Promise<Round> {
+  const ask: Ask = (sql) => query(program.storeUrl, sql);
+  const before = program.sample();
+  const { result, storedMs, missing } = await blastAndWait(program, options, prefix, options.seconds);
+  const costs = costBetween(before, program.sample());
+  const problems = await verifyStored(ask, result);
+  if (missing > 0) problems.unshift(`${missing} readings were not stored within ${PATIENCE_MS / 1000} s`);
+  if (result.unacknowledged > 0) problems.push(`${result.unacknowledged} messages were not acknowledged`);
+  if (result.acksUnexpected > 0) problems.push(`${result.acksUnexpected} acknowledgements of nothing`);
+  for (const { device, reason } of result.closed) problems.push(`the connection of ${device} was lost: ${reason}`);
+  const [{ bytes, rows }] = await ask<{ bytes: number; rows: number }>(
+    "SELECT sum(bytes_on_disk) AS bytes, sum(rows) AS rows FROM system.parts WHERE active AND database = 'sluice' AND table = 'readings'",
+  );
+  return roundOf(result, costs, problems, storedMs, Number(bytes) / Math.max(1, Number(rows)));
+}
+
+async function blastAndWait(
+  program: RunningProgram,
+  options: BenchOptions,
+  prefix: string,
+  seconds: number,
+): Promise<{ result: BlastResult; storedMs: number | null; missing: number }> {
+  // The number of rows in a table is known without reading it, so asking often costs next to nothing.
+  const count = async () => {
+    const [{ n }] = await query<{ n: number }>(program.storeUrl, 'SELECT count() AS n FROM sluice.readings');
+    return Number(n);
+  };
+  const rowsBefore = await count();
+  const result = await runBlast({ ...blastOptions(options, seconds), url: program.mqttUrl, devicePrefix: prefix });
+  const target = rowsBefore + result.expected.readings;
+  let rows = await count();
+  let seenMs = Date.now();
+  while (rows < target && Date.now() - seenMs < PATIENCE_MS) {
+    await sleep(POLL_MS);
+    const now = await count();
+    if (now !== rows) seenMs = Date.now();
+    rows = now;
+  }
+  return { result, storedMs: rows >= target ? seenMs : null, missing: Math.max(0, target - rows) };
+}
+
+export function blastOptions(options: BenchOptions, seconds: number) {
+  const { connections, payload, qos, ratePerSecond } = options;
+  return {
+    durationMs: seconds * 1000,
+    connections,
+    payload,
+    qos,
+    ...(ratePerSecond === null ? {} : { ratePerSecond }),
+  };
+}
+
+/** `storedMs`: time of day when all was stored, null when nothing is stored or not all was. */
+export function roundOf(
+  result: BlastResult,
+  costs: readonly ProcessCost[],
+  problems: string[],
+  storedMs: number | null,
+  bytesPerReading: number | null,
+): Round {
+  const { messages, readings } = result.expected;
+  const seconds = storedMs === null ? null : (storedMs - result.startedMs) / 1000;
+  const processes = costs.map(({ name, cpuMicros, peakMemoryBytes }) => ({
+    name,
+    cpuMicrosPerMessage: cpuMicros / Math.max(1, messages),
+    peakMemoryBytes,
+  }));
+  processes.push({
+    name: 'generator',
+    cpuMicrosPerMessage: result.cpuMicrosPerMessage,
+    peakMemoryBytes: result.peakMemoryBytes,
+  });
+  return {
+    messages,
+    readings,
+    ackedPerSecond: result.messagesPerSecond,
+    storedPerSecond: seconds === null ? null : messages / seconds,
+    readingsStoredPerSecond: seconds === null ? null : readings / seconds,
+    pubackP50Ms: result.pubackLatency?.p50Ms ?? null,
+    pubackP99Ms: result.pubackLatency?.p99Ms ?? null,
+    processes,
+    bytesPerReading,
+    problems,
+  };
+}

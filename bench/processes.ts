@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/**
+ * What processes cost, from Linux's /proc (man 5 proc). Each number is of the process with all its threads.
+ *
+ *     /proc/PID/stat     pid (name) state ppid … utime(14) stime(15) …   in ticks of 1/100 s; the name may hold blanks and brackets
+ *     /proc/PID/status   VmHWM: peak resident memory, kB
+ *     /proc/PID/cmdline  arguments, each ended by a zero byte
+ */
+const TICK_MICROS = 10_000;
+
+export interface ProcessSample {
+  pid: number;
+  name: string;
+  cpuMicros: number;
+  peakMemoryBytes: number;
+}
+
+/** All processes below `root`, itself included. Empty where there is no /proc, or no such process. */
+export function processTree(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const pid of allPids()) {
+    const parent = statOf(pid)?.parent;
+    if (parent === undefined) continue;
+    const siblings = children.get(parent);
+    if (siblings) siblings.push(pid);
+    else children.set(parent, [pid]);
+  }
+  const found: number[] = [];
+  const left = statOf(root) === null ? [] : [root];
+  for (let pid = left.pop(); pid !== undefined; pid = left.pop()) {
+    found.push(pid);
+    left.push(...(children.get(pid) ?? []));
+  }
+  return found;
+}
+
+/** Samples the processes below `root`; `nameOf` names them by their arguments, null leaves one out. */
+export function sampleTree(root: number, nameOf: (args: readonly string[]) => string | null): ProcessSample[] {
+  const samples: ProcessSample[] = [];
+  for (const pid of processTree(root)) {
+    const stat = statOf(pid);
+    const args = argsOf(pid);
+    if (stat === null || args === null) continue; // it has ended meanwhile
+    const name = nameOf(args);
+    if (name === null) continue;
+    samples.push({ pid, name, cpuMicros: stat.ticks * TICK_MICROS, peakMemoryBytes: peakMemoryOf(pid) });
+  }
+  return samples;
+}
+
+export interface ProcessCost {
+  name: string;
+  cpuMicros: number;
+  /** Peak since the process was started. */
+  peakMemoryBytes: number;
+}
+
+/** What happened between two samples, by name: several processes of a name are added up, one that was started meanwhile counts whole. */
+export function costBetween(before: readonly ProcessSample[], after: readonly ProcessSample[]): ProcessCost[] {
+  const earlier = new Map(before.map((sample) => [sample.pid, sample]));
+  const costs = new Map<string, ProcessCost>();
+  for (const { pid, name, cpuMicros, peakMemoryBytes } of after) {
+    const cost = costs.get(name) ?? { name, cpuMicros: 0, peakMemoryBytes: 0 };
+    cost.cpuMicros += cpuMicros - (earlier.get(pid)?.cpuMicros ?? 0);
+    cost.peakMemoryBytes += peakMemoryBytes;
+    costs.set(name, cost);
+  }
+  return [...costs.values()];
+}
+
+/** The role of one of the program's processes: `… main.js run ROLE …`; what starts them is the supervisor. */
+export function sluiceName(args: readonly string[]): string | null {
+  const main = args.findIndex((arg) => arg.endsWith('main.js'));
+  if (main === -1) return null;
+  return args[main + 1] === 'run' ? args[main + 2] : 'supervisor';
+}
+
+function allPids(): number[] {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
+export function parseStat(text: string): { parent: number; ticks: number } {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' '); // from field 3, the state, on
+  return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
+}
+
+function statOf(pid: number): { parent: number; ticks: number } | null {
+  const text = readProc(pid, 'stat');
+  return text === null ? null : parseStat(text);
+}
+
+function argsOf(pid: number): string[] | null {
+  return readProc(pid, 'cmdline')?.split('\0').slice(0, -1) ?? null;
+}
+
+function peakMemoryOf(pid: number): number {
+  const match = /^VmHWM:\s+(\d+) kB/m.exec(readProc(pid, 'status') ?? '');
+  return match ? Number(match[1]) * 1024 : 0;
+}
+
+function readProc(pid: number, file: string): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return null;
+  }
+}

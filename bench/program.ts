@@ -1,0 +1,62 @@
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Child, freePort, projectRoot, startChild, untilUp } from './children.ts';
+import { type ProcessSample, sampleTree, sluiceName } from './processes.ts';
+
+export type LogName = 'lmdb' | 'kafka';
+
+/** The real program with its log, as `sluice start` runs it, in a folder of its own. */
+export interface RunningProgram {
+  mqttUrl: string;
+  storeUrl: string;
+  dataDir: string;
+  /** Costs of its processes, and of Kafka's. */
+  sample(): ProcessSample[];
+  stop(): Promise<void>;
+}
+
+/** Rejects with what was written when a part does not come up. `folder` is on the disk to be measured. */
+export async function startProgram(log: LogName, folder: string): Promise<RunningProgram> {
+  const own = await mkdtemp(join(folder, `${log}-`));
+  const kafka = log === 'kafka' ? await startKafka(join(own, 'kafka')) : null;
+  const [mqtt, http, store] = await Promise.all([freePort(), freePort(), freePort()]);
+  const dataDir = join(own, 'data');
+  const args = ['start', '--data', dataDir, '--mqtt', `127.0.0.1:${mqtt}`, '--http', `127.0.0.1:${http}`];
+  args.push('--clickhouse-http', `127.0.0.1:${store}`);
+  if (kafka) args.push('--kafka', kafka.address);
+  // Started in its own folder: a sluice.yaml of the caller's shall not change what is measured.
+  const child = startChild(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { cwd: own });
+  const stop = async () => {
+    await child.stop();
+    await kafka?.child.stop();
+    await rm(own, { recursive: true, force: true });
+  };
+  try {
+    await untilUp(child, 'sluice', async () => (await fetch(`http://127.0.0.1:${http}/ready`)).status === 200);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
+    storeUrl: `http://127.0.0.1:${store}`,
+    dataDir,
+    sample: () => [
+      ...sampleTree(child.pid, sluiceName),
+      ...(kafka
+        ? sampleTree(kafka.child.pid, (arguments_) => (arguments_.includes('kafka.Kafka') ? 'kafka' : null))
+        : []),
+    ],
+    stop,
+  };
+}
+
+async function startKafka(dir: string): Promise<{ child: Child; address: string }> {
+  const script = join(projectRoot(), 'docker/kafka/start.sh');
+  await access(script);
+  const child = startChild('bash', [script, '--dir', dir, '--port', '0', '--heap', '1g']);
+  const ready = /^ready (\S+)$/m;
+  // The first start fetches the broker from Maven Central.
+  await untilUp(child, 'Kafka', async () => ready.test(child.output()), 300_000);
+  return { child, address: ready.exec(child.output())![1] };
+}

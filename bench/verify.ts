@@ -1,0 +1,73 @@
+import type { BlastResult } from '../device-sim/blast.ts';
+
+/** Runs a query, gives its rows: `query` of clickhouse.ts with the address filled in. */
+export type Ask = <Row>(sql: string) => Promise<Row[]>;
+
+interface Stored {
+  rows: number;
+  distinct: number;
+  sum: number;
+}
+
+/**
+ * Compares what is stored with what was acknowledged: for each metric the number of rows, of distinct (device, ts), and the sum
+ * of the values, which is exact because the values are multiples of 0.25. What is sent and never acknowledged may be stored or not.
+ * Returns what is wrong, in words; an empty list when all is well.
+ *
+ * Rows are counted as they lie; only where there are too many is the table read with FINAL, which is what promises each once.
+ */
+export async function verifyStored(ask: Ask, result: BlastResult): Promise<string[]> {
+  const problems: string[] = [];
+  const { expected, unacknowledged } = result;
+  for (const [metric, { count, sum }] of Object.entries(expected.numbers)) {
+    let stored = await storedOf(ask, result, metric, false);
+    if (stored.rows !== stored.distinct) stored = await storedOf(ask, result, metric, true);
+    problems.push(...compare(metric, { rows: count, distinct: count, sum }, stored, unacknowledged > 0));
+  }
+  for (const [metric, texts] of Object.entries(expected.texts)) {
+    const rows = await ask<{ text: string; n: number }>(
+      `SELECT text, uniqExact(device, ts) AS n FROM sluice.readings WHERE ${where(result, metric)} GROUP BY text`,
+    );
+    const found = new Map(rows.map(({ text, n }) => [text, Number(n)]));
+    for (const [text, count] of Object.entries(texts)) {
+      const n = found.get(text) ?? 0;
+      if (n < count || (n > count && unacknowledged === 0)) {
+        problems.push(`${metric} = '${text}': ${count} acknowledged, ${n} stored`);
+      }
+      found.delete(text);
+    }
+    for (const [text, n] of found) problems.push(`${metric} = '${text}': ${n} stored, none was sent`);
+  }
+  const quarantined = await ask<{ n: number }>(
+    `SELECT count() AS n FROM sluice.quarantine WHERE startsWith(device, '${result.devicePrefix}-')`,
+  );
+  if (Number(quarantined[0].n) > 0) problems.push(`${quarantined[0].n} messages in quarantine, none was broken`);
+  return problems;
+}
+
+async function storedOf(ask: Ask, result: BlastResult, metric: string, final: boolean): Promise<Stored> {
+  const [row] = await ask<{ rows: number; distinct: number; sum: number }>(
+    `SELECT count() AS rows, uniqExact(device, ts) AS distinct, sum(value) AS sum
+     FROM sluice.readings ${final ? 'FINAL' : ''} WHERE ${where(result, metric)}`,
+  );
+  return { rows: Number(row.rows), distinct: Number(row.distinct), sum: Number(row.sum) };
+}
+
+function where({ devicePrefix, baseMs }: BlastResult, metric: string): string {
+  return `startsWith(device, '${devicePrefix}-') AND metric = '${metric}' AND ts >= fromUnixTimestamp64Milli(${baseMs})`;
+}
+
+/** `open`: some messages were not acknowledged, so that more than expected may be stored. */
+export function compare(metric: string, expected: Stored, stored: Stored, open: boolean): string[] {
+  const problems: string[] = [];
+  if (stored.rows !== stored.distinct)
+    problems.push(`${metric}: ${stored.rows - stored.distinct} readings are stored twice`);
+  if (stored.distinct < expected.distinct)
+    problems.push(`${metric}: ${expected.distinct - stored.distinct} readings are missing`);
+  if (open) return problems;
+  if (stored.distinct > expected.distinct) {
+    problems.push(`${metric}: ${stored.distinct - expected.distinct} readings are stored that were never sent`);
+  }
+  if (stored.sum !== expected.sum) problems.push(`${metric}: the sum is ${stored.sum} instead of ${expected.sum}`);
+  return problems;
+}
