@@ -116,6 +116,10 @@ class KafkaCheckpoints implements Checkpoints {
 
   async load(partition: number): Promise<Checkpoint | null> {
     if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
+    return this.#newest(partition);
+  }
+
+  async #newest(partition: number): Promise<Checkpoint | null> {
     const found = await persistently(this.#reader, `loading a checkpoint of partition ${partition}`, () =>
       this.#read(partition),
     );
@@ -136,6 +140,7 @@ class KafkaCheckpoints implements Checkpoints {
   }
 
   save(partition: number, checkpoint: Checkpoint): Promise<void> {
+    if (this.#closed) return Promise.reject(new SluiceError('LOG_CLOSED', 'the checkpoints are closed'));
     const run = (this.#saving.get(partition) ?? Promise.resolve())
       .catch(() => undefined)
       .then(() => this.#save(partition, checkpoint));
@@ -153,9 +158,8 @@ class KafkaCheckpoints implements Checkpoints {
   }
 
   async #save(partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
-    if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
     // Another process may have saved the newest one; the slot of that is not to be written over.
-    if (!this.#known.has(partition)) await this.load(partition);
+    if (!this.#known.has(partition)) await this.#newest(partition);
     const before = this.#known.get(partition) ?? null;
     const slot = before === null ? 0 : 1 - before.slot;
     const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');

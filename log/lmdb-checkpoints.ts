@@ -85,6 +85,7 @@ class LmdbCheckpoints implements Checkpoints {
   }
 
   save(partition: number, checkpoint: Checkpoint): Promise<void> {
+    if (this.#closed) return Promise.reject(new SluiceError('LOG_CLOSED', 'the checkpoints are closed'));
     const run = (this.#saving.get(partition) ?? Promise.resolve())
       .catch(() => undefined)
       .then(() => this.#save(partition, checkpoint));
@@ -101,7 +102,6 @@ class LmdbCheckpoints implements Checkpoints {
   }
 
   async #save(partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
-    if (this.#closed) throw new SluiceError('LOG_CLOSED', 'the checkpoints are closed');
     const slots = this.#slots(partition);
     const whole = this.#whole.get(partition) ?? slots.find((s) => this.#state(partition, s) !== null);
     const slot = whole === undefined ? 0 : 1 - whole.slot;
