@@ -4,19 +4,15 @@ import { join } from 'node:path';
 import { formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
-import { openKafkaLog } from '../log/kafka.ts';
-import { openKafkaCheckpoints } from '../log/kafka-checkpoints.ts';
-import { openLmdbLog } from '../log/lmdb.ts';
-import { openLmdbCheckpoints } from '../log/lmdb-checkpoints.ts';
 import type { Log } from '../log/log.ts';
 import type { Logger } from '../model/logger.ts';
 import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
-import { openStore } from '../store/clickhouse.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import type { Store } from '../store/store.ts';
-import { onKafka, type Role } from './settings.ts';
+import type { Role } from './roles.ts';
+import { onKafka } from './settings.ts';
 
-/** The only place that knows which engines were chosen. */
+/** The only place that knows which engines were chosen. A process loads the code of those that it uses, no other. */
 
 /** Consumer group of the processors. */
 export const GROUP = 'processor';
@@ -37,7 +33,7 @@ export function instanceOf(role: Role): string {
   return `${role}-${hostname()}-${process.pid}`;
 }
 
-export function openLog(role: Role, config: Config, logger: Logger): Promise<Log> {
+export async function openLog(role: Role, config: Config, logger: Logger): Promise<Log> {
   const { log } = config;
   const kept = { ageMs: log.retention.ageMs, bytesMax: log.retention.bytesMax };
   const retention = {
@@ -49,8 +45,10 @@ export function openLog(role: Role, config: Config, logger: Logger): Promise<Log
   };
   const onWarning = (message: string, values?: Record<string, unknown>): void => logger.warn(message, values);
   if (onKafka(config)) {
+    const { openKafkaLog } = await import('../log/kafka.ts');
     return openKafkaLog({ ...kafkaConnection(role, config), partitions: log.partitions, retention, onWarning });
   }
+  const { openLmdbLog } = await import('../log/lmdb.ts');
   return openLmdbLog({
     dir: folder(config, 'log'),
     partitions: log.partitions,
@@ -61,10 +59,11 @@ export function openLog(role: Role, config: Config, logger: Logger): Promise<Log
   });
 }
 
-export function openCheckpoints(role: Role, config: Config, logger: Logger): Promise<Checkpoints> {
+export async function openCheckpoints(role: Role, config: Config, logger: Logger): Promise<Checkpoints> {
   const onDamaged = (problem: { partition: number; what: string }): void =>
     logger.error('a checkpoint is damaged and passed over', { ...problem });
   if (onKafka(config)) {
+    const { openKafkaCheckpoints } = await import('../log/kafka-checkpoints.ts');
     return openKafkaCheckpoints({
       ...kafkaConnection(role, config),
       group: GROUP,
@@ -72,11 +71,13 @@ export function openCheckpoints(role: Role, config: Config, logger: Logger): Pro
       onDamaged,
     });
   }
+  const { openLmdbCheckpoints } = await import('../log/lmdb-checkpoints.ts');
   return openLmdbCheckpoints({ dir: folder(config, 'checkpoints'), partitions: config.log.partitions, onDamaged });
 }
 
 /** The store as a client: of the server in the settings, or of the embedded engine of this machine. */
-export function openStoreClient(config: Config, access: 'write' | 'read', logger: Logger): Store {
+export async function openStoreClient(config: Config, access: 'write' | 'read', logger: Logger): Promise<Store> {
+  const { openStore } = await import('../store/clickhouse.ts');
   const { store } = config;
   const common = {
     database: store.database,

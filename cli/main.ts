@@ -1,16 +1,16 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SluiceError } from '../model/errors.ts';
-import { hash } from './passwd.ts';
-import { replayFile } from './replay.ts';
-import { run } from './run.ts';
-import { ROLES, type StartOptions } from './settings.ts';
-import { simulateFleet } from './simulate.ts';
-import { start } from './start.ts';
-import { validate } from './validate.ts';
+import type { ReplayCommand } from './replay.ts';
+import { ROLES, type Role } from './roles.ts';
+import type { StartOptions } from './settings.ts';
+import type { SimulateCommand } from './simulate.ts';
 import { VERSION } from './version.ts';
 
-/** The one file that knows commander: what is asked for on the command line, and which function does it. */
+/**
+ * The one file that knows commander: what is asked for on the command line, and which function does it. A command's code is
+ * loaded when it is asked for, so that `--help` is quick and a role carries nothing that it does not use.
+ */
 
 const program = new Command('sluice')
   .description('Telemetry from many devices: MQTT in, a durable log, windows and alarms, ClickHouse for the series.')
@@ -35,19 +35,19 @@ function withSettings(command: Command): Command {
 withSettings(program.command('start'))
   .description('run everything on this machine: door, processor, store and gateway')
   .option('--simulate <scenario>', 'publish a simulated fleet as well: greenhouse, factory or vehicles')
-  .action((options: StartOptions) => start(options));
+  .action(async (options: StartOptions) => (await import('./start.ts')).start(options));
 
 withSettings(program.command('run'))
   .description('run one role, for a cluster: many doors and processors around one Kafka and one ClickHouse')
   .addArgument(program.createArgument('<role>', ROLES.join(', ')).choices(ROLES))
   .addOption(new Option('--simulate <scenario>', 'use the rules of this scenario').hideHelp())
-  .action((role: (typeof ROLES)[number], options: StartOptions) => run(role, options));
+  .action(async (role: Role, options: StartOptions) => (await import('./run.ts')).run(role, options));
 
 program
   .command('validate')
   .description('check a settings file and say what is wrong, with file:line:column')
   .argument('[file]', 'settings file', 'sluice.yaml')
-  .action(validate);
+  .action(async (file: string) => (await import('./validate.ts')).validate(file));
 
 program
   .command('simulate')
@@ -74,7 +74,9 @@ program
   .option('--rate <n>', 'with --blast: messages per second in all (default: as fast as acknowledged)', positiveNumber)
   .option('--json', 'print the result as JSON')
   .option('--quiet', 'print nothing but errors')
-  .action(simulateFleet);
+  .action(async (scenario: string, options: SimulateCommand) =>
+    (await import('./simulate.ts')).simulateFleet(scenario, options),
+  );
 
 program
   .command('replay')
@@ -92,12 +94,12 @@ program
   .option('--username <name>', 'for a door that asks for it')
   .option('--password-file <file>', 'file with the password')
   .option('--json', 'print the result as JSON')
-  .action(replayFile);
+  .action(async (file: string, options: ReplayCommand) => (await import('./replay.ts')).replayFile(file, options));
 
 program
   .command('passwd')
   .description('read a password from the terminal or standard input, print the hash for access.users')
-  .action(hash);
+  .action(async () => (await import('./passwd.ts')).hash());
 
 function integer(text: string): number {
   const value = Number(text);

@@ -1,17 +1,15 @@
 import type { Logger } from '../model/logger.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
-import { openDoorRole } from './roles/door.ts';
-import { openGatewayRole } from './roles/gateway.ts';
-import { openProcessorRole } from './roles/processor.ts';
-import { openStoreRole } from './roles/store.ts';
-import { checkRole, loadSettings, type Role, type Settings, type StartOptions } from './settings.ts';
+import type { Role } from './roles.ts';
+import { checkRole, loadSettings, type Settings, type StartOptions } from './settings.ts';
 
+/** Each process loads the code of its own role only: the engines and brokers of the others would cost it memory. */
 const OPEN: Record<Role, (settings: Settings, logger: Logger) => Promise<Running>> = {
-  store: openStoreRole,
-  door: openDoorRole,
-  processor: openProcessorRole,
-  gateway: openGatewayRole,
+  store: async (settings, logger) => (await import('./roles/store.ts')).openStoreRole(settings, logger),
+  door: async (settings, logger) => (await import('./roles/door.ts')).openDoorRole(settings, logger),
+  processor: async (settings, logger) => (await import('./roles/processor.ts')).openProcessorRole(settings, logger),
+  gateway: async (settings, logger) => (await import('./roles/gateway.ts')).openGatewayRole(settings, logger),
 };
 
 /** `sluice run ROLE`: one role in this process, until a signal comes. */

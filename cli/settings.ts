@@ -4,10 +4,7 @@ import { configFileOf, loadConfig, withAlarms } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { scenarioOf, suggestedRules } from '../device-sim/scenario.ts';
 import { SluiceError } from '../model/errors.ts';
-
-/** The roles, in the order in which they are started. */
-export const ROLES = ['store', 'door', 'processor', 'gateway'] as const;
-export type Role = (typeof ROLES)[number];
+import type { Role } from './roles.ts';
 
 /** Options of `start` and `run`, as commander gives them. */
 export interface StartOptions {

@@ -12,7 +12,7 @@ import { VERSION } from '../version.ts';
 export async function openGatewayRole(settings: Settings, logger: Logger): Promise<Running> {
   const { config } = settings;
   const log = await openLog('gateway', config, logger);
-  const store = openStoreClient(config, 'read', logger);
+  const store = await openStoreClient(config, 'read', logger);
   const gateway = await startGateway({
     log,
     store,

@@ -12,7 +12,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
   const { config } = settings;
   const log = await openLog('processor', config, logger);
   const checkpoints = await openCheckpoints('processor', config, logger);
-  const store = openStoreClient(config, 'write', logger);
+  const store = await openStoreClient(config, 'write', logger);
   await store.migrate();
   const { processors: options } = config;
   const processor = await startProcessor({
