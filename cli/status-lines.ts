@@ -5,10 +5,10 @@ const INTERVAL_MS = 10_000;
 
 /** The part of GET /api/overview that a line shows. */
 interface Overview {
-  rates: { received: number; readings: number };
-  lagMs: number;
-  devices: number;
-  alarmsOpen: number;
+  /** Null where a role has not spoken. */
+  rates: { received: number | null; decoded: number | null };
+  lagMs: number | null;
+  counts: { devices: number; alarmsOpen: number } | null;
 }
 
 /** Prints one plain line about the pipeline every ten seconds, from the gateway's own numbers. */
@@ -36,16 +36,18 @@ export function startStatusLines(options: { url: string; clock: Clock; print: (l
   };
 }
 
+/** One line such as `12:00:05  40 messages/s  160 readings/s  lag 12 ms  40 devices  1 open alarm`; `?` is what is not known. */
 export function statusLine(nowMs: number, o: Overview): string {
-  const n = (value: number): string => Math.round(value).toLocaleString('en-US');
-  const lag = o.lagMs < 1000 ? `${n(o.lagMs)} ms` : `${(o.lagMs / 1000).toFixed(1)} s`;
+  const n = (value: number | null | undefined): string =>
+    value == null ? '?' : Math.round(value).toLocaleString('en-US');
+  const lag = o.lagMs === null || o.lagMs < 1000 ? `${n(o.lagMs)} ms` : `${(o.lagMs / 1000).toFixed(1)} s`;
   return [
     time(nowMs),
     `${n(o.rates.received)} messages/s`,
-    `${n(o.rates.readings)} readings/s`,
+    `${n(o.rates.decoded)} readings/s`,
     `lag ${lag}`,
-    `${n(o.devices)} device${o.devices === 1 ? '' : 's'}`,
-    `${n(o.alarmsOpen)} open alarm${o.alarmsOpen === 1 ? '' : 's'}`,
+    `${n(o.counts?.devices)} device${o.counts?.devices === 1 ? '' : 's'}`,
+    `${n(o.counts?.alarmsOpen)} open alarm${o.counts?.alarmsOpen === 1 ? '' : 's'}`,
   ].join('  ');
 }
 
