@@ -95,6 +95,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
   /** Telemetry messages that the broker is still busy with. */
   #slowTelemetry = 0;
   #brokerWaits: (() => void) | null = null;
+  /** Anything has come. */
+  #heard = false;
   #openedMs: number;
   #heardMs: number;
   #keepAliveMs = 0;
@@ -120,6 +122,14 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     this.#heardMs = this.#parts.clock.nowMs();
     this.#parts.counters.bytesReceived += chunk.length;
     if (this.#phase === 'closed' || this.#phase === 'leaving') return;
+    if (!this.#heard) {
+      this.#heard = true;
+      // Other protocols are told from the first byte; their next ones would only look like a long packet to wait for.
+      if (chunk[0] !== PACKET.connect << 4) {
+        this.#refuse('the first packet is not a CONNECT'); // [MQTT-3.1.0-1]
+        return;
+      }
+    }
     if (this.#scanning || (this.#pauses & PAUSE.hold) !== 0 || this.#stash.length > 0) {
       this.#stash.push(chunk);
       return;
@@ -342,7 +352,9 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
   #send(packets: Uint8Array): void {
     if (this.#wire.destroyed || this.#wire.writableEnded) return;
     this.#wire.write(packets);
-    if (this.#wire.writableLength > this.#parts.limits.writeBufferBytesMax) this.#pause(PAUSE.writes);
+    // Only a stream that has announced `drain` will send it.
+    if (this.#wire.writableNeedDrain && this.#wire.writableLength > this.#parts.limits.writeBufferBytesMax)
+      this.#pause(PAUSE.writes);
   }
 
   #onDrain(): void {

@@ -103,6 +103,8 @@ export async function openTestDoor(overrides: Overrides = {}, partitions = 4): P
 export class RawClient {
   readonly socket: Duplex;
   readonly packets: Packet[] = [];
+  /** Ids of the PUBACKs so far, in order. */
+  readonly acked: number[] = [];
   closed = false;
   /** What the parser could not read: a broken stream. */
   broken: Error | null = null;
@@ -113,6 +115,7 @@ export class RawClient {
     const reader = parser();
     reader.on('packet', (packet: Packet) => {
       this.packets.push(packet);
+      if (packet.cmd === 'puback') this.acked.push(packet.messageId!);
       this.#tell();
     });
     reader.on('error', (error: Error) => {
@@ -129,11 +132,6 @@ export class RawClient {
 
   send(...packets: (Packet | Uint8Array)[]): void {
     this.socket.write(Buffer.concat(packets.map((p) => (p instanceof Uint8Array ? p : generate(p)))));
-  }
-
-  /** Ids of the PUBACKs so far, in order. */
-  get acked(): number[] {
-    return this.packets.filter((p) => p.cmd === 'puback').map((p) => p.messageId!);
   }
 
   async until(condition: () => boolean): Promise<void> {

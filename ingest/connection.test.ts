@@ -1,0 +1,255 @@
+import { Duplex } from 'node:stream';
+import fc from 'fast-check';
+import { generate, type Packet } from 'mqtt-packet';
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from '../model/clock.ts';
+import { silentLogger } from '../model/logger.ts';
+import { Batcher } from './batcher.ts';
+import type { BrokerStream } from './broker-stream.ts';
+import { Connection } from './connection.ts';
+import { telemetry } from './door.fixture.ts';
+import { DOOR_LIMITS } from './limits.ts';
+import { MemoryLog } from './memory-log.fixture.ts';
+import { Pressure } from './pressure.ts';
+import { TelemetryFilters } from './telemetry-filters.ts';
+
+/** A socket of the test's own: it says what was written, and can refuse to take more. */
+class TestWire extends Duplex {
+  written = Buffer.alloc(0);
+  stuck: (() => void)[] = [];
+  sticking = false;
+
+  constructor() {
+    super({ writableHighWaterMark: 100 });
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.written = Buffer.concat([this.written, chunk]);
+    if (this.sticking) this.stuck.push(done);
+    else done();
+  }
+
+  unstick(): void {
+    this.sticking = false;
+    for (const done of this.stuck.splice(0)) done();
+  }
+}
+
+/** One connection with the real lane and log, and in place of the broker a list of what it would have got. */
+class Bench {
+  readonly wire = new TestWire();
+  readonly log = new MemoryLog(2);
+  readonly clock = new ManualClock(1_700_000_000_000);
+  readonly counters = { bytesReceived: 0, packetsRefused: 0 };
+  readonly reasons: string[] = [];
+  readonly connection: Connection;
+  passed = Buffer.alloc(0);
+  stream!: BrokerStream<Connection>;
+
+  constructor(limits: Partial<typeof DOOR_LIMITS> = {}) {
+    const pressure = new Pressure(1 << 24);
+    const options = { lingerMs: 0, frameBytesMax: 65_536, inFlightBytesMax: 1 << 24, tickMs: 1000 };
+    this.connection = new Connection(this.wire, 'test', true, {
+      batcher: new Batcher(this.log, options, pressure, this.clock, silentLogger),
+      pressure,
+      filters: new TelemetryFilters(),
+      limits: { ...DOOR_LIMITS, ...limits },
+      clock: this.clock,
+      counters: this.counters,
+      serve: (stream) => {
+        this.stream = stream;
+        stream.on('data', (chunk: Buffer) => {
+          this.passed = Buffer.concat([this.passed, chunk]);
+        });
+        stream.on('error', () => {});
+      },
+      publish: (_message, done) => done(),
+      released: () => {},
+      closing: (_connection, reason) => void this.reasons.push(reason),
+      closed: () => {},
+    });
+  }
+
+  async accept(keepalive = 0): Promise<this> {
+    const connect = { cmd: 'connect', clientId: 'd1', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive };
+    this.wire.push(generate(connect as Packet));
+    await this.drained();
+    expect(this.passed[0]).toBe(0x10);
+    this.passed = Buffer.alloc(0);
+    this.connection.principal = { name: '', device: null };
+    this.connection.accepted('d1', true);
+    return this;
+  }
+
+  async drained(): Promise<void> {
+    // Enough turns of the event loop for the streams, the batcher and the log.
+    for (let i = 0; i < 12; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+interface Step {
+  bytes: Buffer;
+  /** What the step must lead to. */
+  logged?: string;
+  ack?: number;
+  pong?: boolean;
+}
+
+const other = (packet: object): Step => ({ bytes: generate(packet as Packet) });
+const payload = fc.string({ maxLength: 200 });
+const id = fc.integer({ min: 1, max: 65_535 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(payload, id).map(([p, n]) => ({ bytes: telemetry('d1', p, n), logged: p, ack: n })),
+  },
+  { weight: 2, arbitrary: payload.map((p) => ({ bytes: telemetry('d2', p), logged: p })) },
+  { weight: 1, arbitrary: fc.constant({ bytes: generate({ cmd: 'pingreq' }), pong: true }) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(payload, id)
+      .map(([p, messageId]) =>
+        other({ cmd: 'publish', topic: 'news/today', payload: p, qos: 1, messageId, dup: false, retain: true }),
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: id.map((messageId) => other({ cmd: 'subscribe', messageId, subscriptions: [{ topic: 'a/#', qos: 1 }] })),
+  },
+  { weight: 1, arbitrary: id.map((messageId) => other({ cmd: 'pubrel', messageId })) },
+);
+
+describe('a connection', () => {
+  it('comes to the same, however its bytes are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 30 }),
+        fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 40 }),
+        async (steps, cuts) => {
+          const bench = await new Bench().accept();
+          const bytes = Buffer.concat(steps.map((s) => s.bytes));
+          for (let at = 0, i = 0; at < bytes.length; i++) {
+            const take = cuts[i % cuts.length];
+            bench.wire.push(bytes.subarray(at, at + take));
+            at += take;
+            if (i % 3 === 0) await bench.drained();
+          }
+          await bench.drained();
+          expect(bench.reasons).toEqual([]);
+          const logged = steps.filter((s) => s.logged !== undefined).map((s) => s.logged!);
+          expect(
+            bench.log
+              .messages()
+              .map((m) => Buffer.from(m.payload, 'latin1').toString())
+              .sort(),
+          ).toEqual(logged.sort());
+          const broker = steps.filter((s) => s.logged === undefined && !s.pong);
+          expect(bench.passed.equals(Buffer.concat(broker.map((s) => s.bytes)))).toBe(true);
+          expect(acksIn(bench.wire.written)).toEqual({
+            ids: steps.filter((s) => s.ack !== undefined).map((s) => s.ack),
+            pongs: steps.filter((s) => s.pong).length,
+          });
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('stops reading a peer that does not read its acknowledgements', async () => {
+    const bench = await new Bench({ writeBufferBytesMax: 400 }).accept();
+    bench.wire.sticking = true;
+    for (let i = 0; i < 50; i++) {
+      bench.wire.push(Buffer.concat(Array.from({ length: 10 }, (_, k) => telemetry('d1', 'x', i * 10 + k + 1))));
+      await bench.drained();
+    }
+    expect(bench.wire.isPaused()).toBe(true);
+    expect(bench.log.messages().length).toBeLessThan(200);
+    bench.wire.unstick();
+    await bench.drained();
+    await bench.drained();
+    expect(bench.log.messages().length).toBe(500);
+    expect(acksIn(bench.wire.written).ids).toEqual(Array.from({ length: 500 }, (_, i) => i + 1));
+  });
+
+  it('counts the lane’s packets for the keep-alive, and closes who is silent for one and a half times of it', async () => {
+    const bench = await new Bench().accept(10);
+    for (let i = 1; i <= 10; i++) {
+      bench.clock.advance(9000);
+      bench.connection.sweep(bench.clock.nowMs());
+      bench.wire.push(telemetry('d1', 'x', i));
+      await bench.drained();
+    }
+    expect(bench.reasons).toEqual([]);
+    bench.clock.advance(15_001);
+    bench.connection.sweep(bench.clock.nowMs());
+    expect(bench.reasons).toEqual(['silent for one and a half times its keep-alive']);
+    expect(bench.stream.destroyed).toBe(true);
+  });
+
+  it('does not take its own pauses for the client’s silence', async () => {
+    const bench = await new Bench().accept(10);
+    bench.connection.stopReading();
+    bench.clock.advance(60_000);
+    bench.connection.sweep(bench.clock.nowMs());
+    expect(bench.reasons).toEqual([]);
+  });
+
+  it('gives a client a time to send CONNECT', () => {
+    const bench = new Bench();
+    bench.clock.advance(DOOR_LIMITS.connectTimeoutMs);
+    bench.connection.sweep(bench.clock.nowMs());
+    expect(bench.reasons).toEqual([]);
+    bench.clock.advance(1);
+    bench.connection.sweep(bench.clock.nowMs());
+    expect(bench.reasons).toEqual(['no CONNECT in time']);
+  });
+
+  it('never throws, whatever comes, and ends what is not MQTT', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(step, { maxLength: 6 }),
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 6 }),
+        fc.uint8Array({ maxLength: 60 }),
+        async (accepted, steps, changes, tail) => {
+          const bench = new Bench({ packetBytesMax: 5000 });
+          if (accepted) await bench.accept();
+          const bytes = Buffer.concat([...steps.map((s) => s.bytes), tail]);
+          for (const [at, value] of changes) if (bytes.length > 0) bytes[at % bytes.length] = value;
+          for (let at = 0; at < bytes.length; at += 37) bench.wire.push(bytes.subarray(at, at + 37));
+          await bench.drained();
+          if (bench.counters.packetsRefused > 0) {
+            expect(bench.reasons).toHaveLength(1);
+            expect(bench.stream.destroyed).toBe(true);
+            expect(bench.wire.writableEnded).toBe(true);
+          }
+          // Nothing is acknowledged that is not on the log.
+          expect(acksIn(bench.wire.written).ids.length).toBeLessThanOrEqual(bench.log.messages().length);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+});
+
+/** Reads what the door itself writes: PUBACK and PINGRESP. Anything else is a broken stream. */
+function acksIn(bytes: Buffer): { ids: number[]; pongs: number } {
+  const ids: number[] = [];
+  let pongs = 0;
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes[at] === 0xd0) {
+      pongs++;
+      at += 2;
+    } else if (bytes[at] === 0x20) {
+      at += 4;
+    } else {
+      expect(bytes.subarray(at, at + 2).toString('hex')).toBe('4002');
+      ids.push(bytes.readUInt16BE(at + 2));
+      at += 4;
+    }
+  }
+  return { ids, pongs };
+}
