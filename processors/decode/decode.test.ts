@@ -6,7 +6,7 @@ import { SkeletonDecoder, splitAtNumbers } from './skeleton.ts';
 import { isoToMs, numberToMs, TS_INVALID, TS_OUT_OF_RANGE } from './time.ts';
 
 const RECEIVED = 1_760_000_000_000;
-const limits = { ...DECODE_LIMITS, depthMax: 4, valuesMax: 50, metricNameBytesMax: 20, textBytesMax: 40 };
+const limits = { ...DECODE_LIMITS, depthMax: 4, metricsPerMessageMax: 50, metricNameBytesMax: 20, textBytesMax: 40 };
 
 type Row = { metric: string; tsMs: number; value: number; text: string; untimed: boolean };
 
@@ -197,7 +197,8 @@ describe('JSON', () => {
       [`{"${'n'.repeat(21)}":1}`, 'metric_name'],
       [`{"${'é'.repeat(11)}":1}`, 'metric_name'],
       [deep(5), 'too_deep'],
-      [deep(100_000), 'too_deep'],
+      [deep(100), 'too_deep'],
+      [deep(100_000), 'too_many_values'],
       ['['.repeat(100_000) + ']'.repeat(100_000), 'not_object'],
       [`{"a":"${'x'.repeat(1_000_000)}"}`, 'text_too_long'],
       [`{"a":"${'é'.repeat(21)}"}`, 'text_too_long'],

@@ -74,7 +74,7 @@ export interface DecodeLimits {
   /** Objects inside objects, counted from the message. */
   depthMax: number;
   /** Readings of one message. */
-  valuesMax: number;
+  metricsPerMessageMax: number;
   /** UTF-8 bytes of a metric's name, dots included. */
   metricNameBytesMax: number;
   /** UTF-8 bytes of one text value. */
@@ -83,7 +83,7 @@ export interface DecodeLimits {
 
 export const DECODE_LIMITS: DecodeLimits = {
   depthMax: 16,
-  valuesMax: 10_000,
+  metricsPerMessageMax: 10_000,
   metricNameBytesMax: 256,
-  textBytesMax: 16 * 1024,
+  textBytesMax: 64 * 1024,
 };

@@ -42,8 +42,8 @@ export class JsonDecoder implements PayloadDecoder {
   /** The same for a text that has been decoded already. */
   decodeText(text: string, receivedMs: number, out: MessageReadings): Rejection | null {
     out.clear();
-    if (text.length > this.#limits.valuesMax * 16 && colons(text) > this.#limits.valuesMax * 8) {
-      return reject('too_many_values', `at most ${this.#limits.valuesMax}`);
+    if (text.length > this.#limits.metricsPerMessageMax * 16 && colons(text) > this.#limits.metricsPerMessageMax * 8) {
+      return reject('too_many_values', `at most ${this.#limits.metricsPerMessageMax}`);
     }
     let root: unknown;
     try {
@@ -106,7 +106,8 @@ export class JsonDecoder implements PayloadDecoder {
         if (rejection !== null) return rejection;
         continue;
       }
-      if (out.count === limits.valuesMax) return reject('too_many_values', `at most ${limits.valuesMax}`);
+      if (out.count === limits.metricsPerMessageMax)
+        return reject('too_many_values', `at most ${limits.metricsPerMessageMax}`);
       if (typeof value === 'number') {
         if (!Number.isFinite(value)) return reject('number_range');
         out.add(name, tsMs, value, '', untimed);

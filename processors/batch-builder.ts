@@ -1,0 +1,135 @@
+import type { AlarmEvent } from '../model/alarm.ts';
+import type { Rollup } from '../model/rollup.ts';
+import {
+  AlarmsBlock,
+  QuarantineBlock,
+  type QuarantineRow,
+  ReadingsBlock,
+  RollupsBlock,
+  type SeriesNames,
+} from '../store/blocks.ts';
+import { AlarmOutbox } from './alarm-outbox.ts';
+import { type BatchCounts, type BatchOutput, type LastAlarm, noCounts, type StoredFrames } from './batch-output.ts';
+
+/** Where rows go: the blocks of the store, or what a test puts in their place. */
+export interface Blocks {
+  readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'finish'>;
+  rollups(): Pick<RollupsBlock, 'rows' | 'add' | 'finish'>;
+  alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
+  quarantine(): Pick<QuarantineBlock, 'rows' | 'add' | 'finish'>;
+}
+
+export const STORE_BLOCKS: Blocks = {
+  readings: (names, partition) => new ReadingsBlock(names, partition),
+  rollups: () => new RollupsBlock(),
+  alarms: () => new AlarmsBlock(),
+  quarantine: () => new QuarantineBlock(),
+};
+
+/** The times received of a frame's messages. */
+export interface ReceivedSpan {
+  minMs: number;
+  maxMs: number;
+}
+
+/**
+ * Gathers what comes of the frames of one partition, until `take`. In a replay it leaves out the readings of frames that the
+ * store holds completely: a frame's readings are counted, and compared with the rows of that offset. Rows of the other tables are
+ * given again; their keys make them one.
+ */
+export class BatchBuilder {
+  /** The block that readings of the open frame go to. */
+  readings: ReturnType<Blocks['readings']>;
+  /** The counts of the open frame. */
+  counts: BatchCounts = noCounts();
+  readonly #partition: number;
+  readonly #names: SeriesNames;
+  readonly #blocks: Blocks;
+  readonly #outbox: AlarmOutbox;
+  readonly #ownReadings: ReturnType<Blocks['readings']>;
+  readonly #rollups: ReturnType<Blocks['rollups']>;
+  readonly #alarms: ReturnType<Blocks['alarms']>;
+  readonly #quarantine: ReturnType<Blocks['quarantine']>;
+  #counted: BatchCounts = this.counts;
+  #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
+  #replayedRows = 0;
+
+  constructor(partition: number, names: SeriesNames, lastAlarm: LastAlarm | null, blocks: Blocks) {
+    this.#partition = partition;
+    this.#names = names;
+    this.#blocks = blocks;
+    this.#outbox = new AlarmOutbox(lastAlarm);
+    this.#ownReadings = blocks.readings(names, partition);
+    this.readings = this.#ownReadings;
+    this.#rollups = blocks.rollups();
+    this.#alarms = blocks.alarms();
+    this.#quarantine = blocks.quarantine();
+  }
+
+  /** Whether alarm events of this frame, or some of them, are on the log already. */
+  isBehind(offset: number): boolean {
+    return this.#outbox.isBehind(offset);
+  }
+
+  beginFrame(offset: number, stored: StoredFrames | null, counted: boolean): void {
+    this.counts = counted ? this.#counted : noCounts();
+    if (stored?.offsets.includes(offset)) this.readings = this.#blocks.readings(this.#names, this.#partition);
+  }
+
+  endFrame(offset: number, stored: StoredFrames | null, received: ReceivedSpan): void {
+    this.#outbox.endFrame(offset);
+    if (stored === null || this.readings === this.#ownReadings) return;
+    const at = stored.offsets.indexOf(offset);
+    // The times received tell this frame from one that had the same offset on an earlier log.
+    const isStored =
+      stored.rows[at] >= this.readings.rows &&
+      stored.receivedMinMs[at] >= received.minMs &&
+      stored.receivedMaxMs[at] <= received.maxMs;
+    if (!isStored) {
+      this.#replayedRows += this.readings.rows;
+      this.#replayedBlocks.push(...this.readings.finish());
+    }
+    this.readings = this.#ownReadings;
+  }
+
+  readonly rollup = (rollup: Rollup): void => {
+    this.counts.rollupsEmitted++;
+    this.#rollups.add(rollup, this.#partition);
+  };
+
+  readonly alarm = (event: AlarmEvent): void => {
+    if (event.alarm.state === 'raised') this.counts.alarmsRaised++;
+    else this.counts.alarmsCleared++;
+    this.#alarms.add(event.alarm, event.position);
+    this.#outbox.add(event);
+  };
+
+  refuse(row: QuarantineRow): void {
+    this.counts.messagesQuarantined++;
+    this.#quarantine.add(row);
+  }
+
+  /** What has come of the frames since the last call. Not within a frame. */
+  take(): BatchOutput {
+    const output: BatchOutput = {
+      rows: {
+        readings: this.#replayedRows + this.#ownReadings.rows,
+        quarantine: this.#quarantine.rows,
+        rollups: this.#rollups.rows,
+        alarms: this.#alarms.rows,
+      },
+      blocks: {
+        readings: [...this.#replayedBlocks, ...this.#ownReadings.finish()],
+        quarantine: this.#quarantine.finish(),
+        rollups: this.#rollups.finish(),
+        alarms: this.#alarms.finish(),
+      },
+      alarmFrames: this.#outbox.take(),
+      counts: this.#counted,
+    };
+    this.#counted = noCounts();
+    this.#replayedBlocks = [];
+    this.#replayedRows = 0;
+    return output;
+  }
+}

@@ -1,0 +1,59 @@
+import type { TableName } from '../store/store.ts';
+
+/** What came of a batch of frames of one partition: blocks for the store, events for the log, and counts. */
+export interface BatchOutput {
+  blocks: Record<TableName, Uint8Array<ArrayBuffer>[]>;
+  rows: Record<TableName, number>;
+  /** Frames for ALARMS, in order. */
+  alarmFrames: Uint8Array<ArrayBuffer>[];
+  counts: BatchCounts;
+}
+
+/** The order in which the tables are filled: what people count first. */
+export const TABLES: readonly TableName[] = ['readings', 'quarantine', 'rollups', 'alarms'];
+
+/** Counters of model/stats.ts that grow with the frames. */
+export interface BatchCounts {
+  messagesProcessed: number;
+  readingsDecoded: number;
+  readingsDuplicate: number;
+  readingsLate: number;
+  /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
+  readingsAhead: number;
+  messagesQuarantined: number;
+  rollupsEmitted: number;
+  alarmsRaised: number;
+  alarmsCleared: number;
+}
+
+export function noCounts(): BatchCounts {
+  return {
+    messagesProcessed: 0,
+    readingsDecoded: 0,
+    readingsDuplicate: 0,
+    readingsLate: 0,
+    readingsAhead: 0,
+    messagesQuarantined: 0,
+    rollupsEmitted: 0,
+    alarmsRaised: 0,
+    alarmsCleared: 0,
+  };
+}
+
+export function addCounts(to: BatchCounts, counts: BatchCounts): void {
+  for (const name of Object.keys(to) as (keyof BatchCounts)[]) to[name] += counts[name];
+}
+
+/** What the store holds already of a run of frames, found when it is replayed: by offset, the rows and their times received. */
+export interface StoredFrames {
+  offsets: number[];
+  rows: number[];
+  receivedMinMs: number[];
+  receivedMaxMs: number[];
+}
+
+/** The newest alarm event on the log of a partition: events up to it are not appended again. */
+export interface LastAlarm {
+  offset: number;
+  eventId: string;
+}

@@ -1,0 +1,90 @@
+import { withRoom } from './columns.ts';
+
+const utf8 = new TextEncoder();
+const utf8Decoder = new TextDecoder();
+
+/**
+ * Device ids by dense numbers, in the order in which they came. A message's device is found by its bytes inside the frame: hashed,
+ * looked up in an open-addressing table, compared with the bytes kept, and only decoded to a string the first time.
+ */
+export class Devices {
+  count = 0;
+  readonly #names: string[] = [];
+  readonly #ids = new Map<string, number>();
+  /** For each slot of the table the number of an entry + 1, or 0. */
+  #table = new Int32Array(1024);
+  /** Entries: bytes as they stood in a frame, and the device they mean. Malformed UTF-8 may give several for a device. */
+  #entries = 0;
+  #hash = new Int32Array(512);
+  #start = new Int32Array(512);
+  #length = new Int32Array(512);
+  #device = new Int32Array(512);
+  #bytes = new Uint8Array(16 * 1024);
+  #bytesUsed = 0;
+
+  name(device: number): string {
+    return this.#names[device];
+  }
+
+  /** The number of the device whose id is `bytes[start, end)`; a new one when it was never seen. */
+  find(bytes: Uint8Array, start: number, end: number): number {
+    // FNV-1a, 32 bits, with a finishing mix because the table's size is a power of two.
+    let hash = 0x811c9dc5;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
+    hash ^= hash >>> 15;
+    const mask = this.#table.length - 1;
+    const length = end - start;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const entry = this.#table[slot] - 1;
+      if (entry < 0) return this.#insert(hash, bytes, start, end);
+      if (this.#hash[entry] !== hash || this.#length[entry] !== length) continue;
+      const kept = this.#start[entry];
+      let i = 0;
+      while (i < length && this.#bytes[kept + i] === bytes[start + i]) i++;
+      if (i === length) return this.#device[entry];
+    }
+  }
+
+  add(name: string): number {
+    const bytes = utf8.encode(name);
+    return this.find(bytes, 0, bytes.length);
+  }
+
+  #insert(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    const name = utf8Decoder.decode(bytes.subarray(start, end));
+    let device = this.#ids.get(name);
+    if (device === undefined) {
+      device = this.count++;
+      this.#names.push(name);
+      this.#ids.set(name, device);
+    }
+    const entry = this.#entries++;
+    this.#hash = withRoom(this.#hash, entry, 0);
+    this.#start = withRoom(this.#start, entry, 0);
+    this.#length = withRoom(this.#length, entry, 0);
+    this.#device = withRoom(this.#device, entry, 0);
+    this.#bytes = withRoom(this.#bytes, this.#bytesUsed + length, 0);
+    this.#hash[entry] = hash;
+    this.#start[entry] = this.#bytesUsed;
+    this.#length[entry] = length;
+    this.#device[entry] = device;
+    this.#bytes.set(bytes.subarray(start, end), this.#bytesUsed);
+    this.#bytesUsed += length;
+    if (this.#entries * 2 > this.#table.length) this.#rehash();
+    else this.#place(hash, entry);
+    return device;
+  }
+
+  #place(hash: number, entry: number): void {
+    const mask = this.#table.length - 1;
+    let slot = hash & mask;
+    while (this.#table[slot] !== 0) slot = (slot + 1) & mask;
+    this.#table[slot] = entry + 1;
+  }
+
+  #rehash(): void {
+    this.#table = new Int32Array(this.#table.length * 2);
+    for (let entry = 0; entry < this.#entries; entry++) this.#place(this.#hash[entry], entry);
+  }
+}

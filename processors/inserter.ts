@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import type { Clock } from '../model/clock.ts';
+import type { Store, TableName } from '../store/store.ts';
+import { type BatchOutput, TABLES } from './batch-output.ts';
+
+/** A batch on its way to the store. */
+export interface Insertion {
+  partition: number;
+  offsetFirst: number;
+  offsetNext: number;
+  /** When the log was given the first frame; tells equal offsets of two logs apart. */
+  appendedMs: number;
+  output: BatchOutput;
+}
+
+export interface InserterOptions {
+  store: Store;
+  clock: Clock;
+  /** Rows of readings that one insert carries at most (a single larger batch is still inserted). */
+  rowsMax: number;
+  /** How long an insert waits for company. */
+  lingerMs: number;
+  /** Inserts begin no more often than this, unless there are rowsMax: each makes a part that the store has to merge. */
+  intervalMs: number;
+  signal: AbortSignal;
+}
+
+interface Waiting extends Insertion {
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Puts batches of all partitions into the store, those that wait together in one insert for each table, one insert after another; so
+ * the rows of a partition arrive in order, and blocks are large when there is much to do. `add` bounds nothing: the caller bounds
+ * what is under way. While the store is away the insert under way waits for it, and everything waits behind it.
+ */
+export class Inserter {
+  /** Rows that are in the store. */
+  rowsStored = 0;
+  readonly #options: InserterOptions;
+  #waiting: Waiting[] = [];
+  #waitingRows = 0;
+  #running = false;
+  #beganMs = Number.NEGATIVE_INFINITY;
+  #wake: (() => void) | null = null;
+
+  constructor(options: InserterOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when all rows of the batch are in the store. The caller keeps batches of a partition in order. */
+  add(insertion: Insertion): Promise<void> {
+    if (TABLES.every((table) => insertion.output.rows[table] === 0)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ...insertion, resolve, reject });
+      this.#waitingRows += insertion.output.rows.readings;
+      if (this.#waitingRows >= this.#options.rowsMax) this.#wake?.();
+      if (!this.#running) void this.#run();
+    });
+  }
+
+  /** Somebody waits for room: what waits is inserted now. */
+  hurry(): void {
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      await this.#linger();
+      const together = this.#takeTogether();
+      this.#beganMs = this.#options.clock.nowMs();
+      try {
+        for (const table of TABLES) await this.#insert(table, together);
+        for (const one of together) one.resolve();
+      } catch (error) {
+        for (const one of together) one.reject(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  #linger(): Promise<void> {
+    const { rowsMax, lingerMs, intervalMs, clock } = this.#options;
+    const waitMs = Math.max(lingerMs, this.#beganMs + intervalMs - clock.nowMs());
+    if (this.#waitingRows >= rowsMax || waitMs <= 0 || this.#options.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.after(waitMs, () => this.#wake?.());
+      this.#wake = () => {
+        timer.cancel();
+        this.#wake = null;
+        resolve();
+      };
+    });
+  }
+
+  #takeTogether(): Waiting[] {
+    let rows = 0;
+    let count = 0;
+    for (const { output } of this.#waiting) {
+      if (count > 0 && rows + output.rows.readings > this.#options.rowsMax) break;
+      rows += output.rows.readings;
+      count++;
+    }
+    this.#waitingRows -= rows;
+    return this.#waiting.splice(0, count);
+  }
+
+  async #insert(table: TableName, together: readonly Waiting[]): Promise<void> {
+    const some = together.filter(({ output }) => output.rows[table] > 0);
+    if (some.length === 0) return;
+    const blocks = some.flatMap(({ output }) => output.blocks[table]);
+    await this.#options.store.insert(table, blocks, { token: tokenOf(table, some), signal: this.#options.signal });
+    if (table === 'readings') for (const { output } of some) this.rowsStored += output.rows.readings;
+  }
+}
+
+/**
+ * A token says: these rows and no others. It is made of the ranges of the log that the rows came from, when those were
+ * appended, and how many rows each gave, since a replay of a range may leave rows out.
+ */
+function tokenOf(table: TableName, together: readonly Insertion[]): string {
+  const hash = createHash('sha256');
+  for (const { partition, offsetFirst, offsetNext, appendedMs, output } of together) {
+    hash.update(`${partition}:${offsetFirst}:${offsetNext}:${appendedMs}:${output.rows[table]};`);
+  }
+  const { partition, offsetFirst, offsetNext } = together[0];
+  return `${table}-${partition}-${offsetFirst}-${offsetNext}-${hash.digest('hex').slice(0, 32)}`;
+}

@@ -1,0 +1,394 @@
+import type { Checkpoints } from '../log/checkpoints.ts';
+import type { Log, LogFrame } from '../log/log.ts';
+import type { Clock } from '../model/clock.ts';
+import { SluiceError } from '../model/errors.ts';
+import type { Logger } from '../model/logger.ts';
+import { ALARMS, TELEMETRY } from '../model/topics.ts';
+import type { Store } from '../store/store.ts';
+import { addCounts, type BatchCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
+import type { Inserter } from './inserter.ts';
+import { findResume, findStored, type Resume } from './resume.ts';
+import { backOff, untilDone } from './retry.ts';
+import type { Room } from './room.ts';
+import type { Slot } from './slots.ts';
+import type { Answer, FramesTask, Task } from './tasks.ts';
+
+/** What the partitions of a processor share. */
+export interface RunShared {
+  log: Log;
+  checkpoints: Checkpoints;
+  store: Store;
+  inserter: Inserter;
+  room: Room;
+  counts: BatchCounts;
+  clock: Clock;
+  logger: Logger;
+  /** Aborted when the processor gives up. */
+  signal: AbortSignal;
+  batchBytesMax: number;
+  batchesMax: number;
+  /** How long a stop waits for what is under way. */
+  drainMs: number;
+  commit(partition: number, offsetNext: number): Promise<void>;
+  /** The thread of a slot has died, or has lost its partitions. `epoch` tells which thread. */
+  slotFailed(slot: Slot, epoch: number, error: unknown): void;
+  fatal(error: unknown): void;
+}
+
+/** Frames on their way through the worker and into the store. */
+interface Batch {
+  offsetFirst: number;
+  offsetNext: number;
+  bytes: number;
+  appendedMs: number;
+  decoded: boolean;
+  done: boolean;
+}
+
+/** Recoveries in a row in which the worker got no further. */
+const ATTEMPTS_MAX = 5;
+
+/**
+ * One partition, as the main thread sees it. Four marks move along its log, in this order:
+ *
+ *     savedNext  ≤  storedNext  ≤  decodedNext  ≤  fedNext
+ *     checkpoint    rows and       answered by     given to
+ *     and commit    events out     the worker      the worker
+ *
+ * A batch is done when its rows are in the store and its alarm events are on the log. A checkpoint is the state at fedNext, kept back
+ * until storedNext has come there. When the worker dies, the partition goes back to its checkpoint: batches that were answered
+ * are finished, frames from the checkpoint on are read from the log again, and what they give a second time is left out (resume.ts).
+ */
+export class PartitionRun {
+  readonly partition: number;
+  readonly slot: Slot;
+  storedNext = 0;
+  /** When the log was given the oldest frame that is under way; null when none is. */
+  get oldestAppendedMs(): number | null {
+    return this.#batches[0]?.appendedMs ?? null;
+  }
+  readonly #shared: RunShared;
+  #generation = 0;
+  #epoch = 0;
+  #resume: Resume = { storedTo: -1, receivedFromMs: 0, lastAlarm: null };
+  #fedNext = 0;
+  #decodedNext = 0;
+  #savedNext = 0;
+  #batches: Batch[] = [];
+  #alarms: Promise<void> = Promise.resolve();
+  #broken = false;
+  #recovery: Promise<void> | null = null;
+  #saving: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(partition: number, slot: Slot, shared: RunShared) {
+    this.partition = partition;
+    this.slot = slot;
+    this.#shared = shared;
+  }
+
+  /** Begins, as often as it takes. Resolves with the offset to begin at; rejects with what a retry cannot help. */
+  async begin(): Promise<number> {
+    const { clock, logger, signal } = this.#shared;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#start();
+      } catch (error) {
+        if (signal.aborted || this.#isHopeless(error, attempt)) throw error;
+        logger.warn('a partition could not begin, trying again', { partition: this.partition, error: String(error) });
+        await backOff(clock, attempt);
+      }
+    }
+  }
+
+  /** Whether to give up on an error of `#start`; an error that is none of ours is a dead thread, which is replaced. */
+  #isHopeless(error: unknown, attempt: number): boolean {
+    if (error instanceof SluiceError) return !error.retryable;
+    this.#shared.slotFailed(this.slot, this.#epoch, error);
+    return attempt >= ATTEMPTS_MAX;
+  }
+
+  /** Gives the partition to its worker, from its checkpoint. Resolves with the offset to begin at. */
+  async #start(): Promise<number> {
+    const { checkpoints, log, logger } = this.#shared;
+    const partition = this.partition;
+    const [checkpoint, bounds] = await Promise.all([checkpoints.load(partition), log.bounds(TELEMETRY, partition)]);
+    let offset = bounds.first;
+    let state: Uint8Array | null = null;
+    if (checkpoint !== null && checkpoint.offsetNext > bounds.next) {
+      const { offsetNext } = checkpoint;
+      logger.warn('the checkpoint is ahead of its log, and is not used', {
+        partition,
+        offsetNext,
+        logNext: bounds.next,
+      });
+    } else if (checkpoint !== null) {
+      offset = Math.max(checkpoint.offsetNext, bounds.first);
+      state = checkpoint.state;
+      if (offset > checkpoint.offsetNext) {
+        const lost = offset - checkpoint.offsetNext;
+        logger.error('retention has removed frames that were not processed', { partition, frames: lost });
+      }
+    }
+    if (!(await this.#assign(offset, state))) {
+      offset = bounds.first;
+      await this.#assign(offset, null);
+    }
+    this.#fedNext = offset;
+    this.storedNext = offset;
+    this.#savedNext = offset;
+    if (this.#resume.storedTo >= offset) {
+      logger.info('resumes, and leaves out what is stored', { partition, offset, storedTo: this.#resume.storedTo });
+    }
+    return offset;
+  }
+
+  /** False when the state is unreadable. */
+  async #assign(offset: number, state: Uint8Array | null): Promise<boolean> {
+    const { log, store, logger } = this.#shared;
+    const { partition } = this;
+    this.#resume = await findResume(log, store, partition, offset);
+    const generation = ++this.#generation;
+    this.#epoch = this.slot.epoch;
+    const { lastAlarm } = this.#resume;
+    const answer = await this.#ask({ kind: 'assign', partition, generation, state, lastAlarm });
+    if (answer.kind !== 'unreadable') return true;
+    const remedy = 'the partition is replayed from the start of its log';
+    logger.error('the checkpoint cannot be read', { partition, why: answer.message, remedy });
+    return false;
+  }
+
+  #ask(task: Task, transfer: ArrayBuffer[] = []): Promise<Answer> {
+    return this.slot.run<Answer>(task, transfer);
+  }
+
+  /** Takes the next frames. Resolves when ready for more, which is before they are done. */
+  async feed(frames: LogFrame[]): Promise<void> {
+    const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+    for (;;) {
+      await this.#recovery;
+      const generation = this.#generation;
+      const fresh = frames.filter((frame) => frame.offset >= this.#fedNext);
+      if (this.#stopped || fresh.length === 0) return;
+      if (await this.#submit(fresh, bytes, generation)) return;
+    }
+  }
+
+  /** Waits for room, and sends a batch to the worker; false when a recovery began meanwhile. */
+  async #submit(frames: LogFrame[], bytes: number, generation: number): Promise<boolean> {
+    const { room, batchesMax, inserter, store } = this.#shared;
+    const { partition } = this;
+    const first = frames[0].offset;
+    const last = frames[frames.length - 1].offset;
+    const { storedTo, receivedFromMs } = this.#resume;
+    const find = () => findStored(store, partition, first, last, receivedFromMs);
+    const stored = first > storedTo ? null : await untilDone('asking what is stored', find, this.#shared);
+    while (this.#batches.length >= batchesMax || !room.has(bytes)) {
+      if (this.#stopped || generation !== this.#generation) return this.#stopped;
+      inserter.hurry();
+      await room.change();
+    }
+    if (this.#stopped || generation !== this.#generation) return this.#stopped;
+    const appendedMs = frames[0].appendedMs;
+    const batch = { offsetFirst: first, offsetNext: last + 1, bytes, appendedMs, decoded: false, done: false };
+    this.#batches.push(batch);
+    room.take(bytes);
+    this.#fedNext = last + 1;
+    this.#decode(batch, packed(partition, generation, frames, stored, this.#decodedNext), this.#epoch);
+    return true;
+  }
+
+  #decode(batch: Batch, task: FramesTask, epoch: number): void {
+    this.#ask(task, [task.bytes.buffer]).then(
+      (answer) => {
+        if (task.generation !== this.#generation) return;
+        if (answer.kind === 'output') this.#decoded(batch, answer.output);
+        else this.#shared.slotFailed(this.slot, epoch, new Error('the thread does not know the partition'));
+      },
+      (error) => {
+        if (task.generation === this.#generation) this.#shared.slotFailed(this.slot, epoch, error);
+      },
+    );
+  }
+
+  #decoded(batch: Batch, output: BatchOutput): void {
+    batch.decoded = true;
+    this.#decodedNext = Math.max(this.#decodedNext, batch.offsetNext);
+    addCounts(this.#shared.counts, output.counts);
+    const { offsetFirst, offsetNext, appendedMs } = batch;
+    const inserted = this.#shared.inserter.add({
+      partition: this.partition,
+      offsetFirst,
+      offsetNext,
+      appendedMs,
+      output,
+    });
+    this.#alarms = this.#alarms.then(() => this.#append(output.alarmFrames));
+    Promise.all([inserted, this.#alarms]).then(
+      () => this.#done(batch),
+      (error) => this.#shared.fatal(error),
+    );
+  }
+
+  /** One after another, so that the last event on the log tells which are there. */
+  async #append(frames: readonly Uint8Array[]): Promise<void> {
+    const { log } = this.#shared;
+    for (const frame of frames) {
+      await untilDone('appending alarm events', () => log.append(ALARMS, this.partition, frame), this.#shared);
+    }
+  }
+
+  #done(batch: Batch): void {
+    batch.done = true;
+    while (this.#batches[0]?.done) {
+      const { offsetNext, bytes } = this.#batches.shift() as Batch;
+      this.storedNext = Math.max(this.storedNext, offsetNext);
+      this.#shared.room.give(bytes);
+    }
+  }
+
+  /** The worker has lost the partition: begins again from the checkpoint. Harmless when that is under way. */
+  recover(): void {
+    if (this.#stopped) return;
+    this.#generation++;
+    this.#broken = true;
+    this.#shared.room.changed();
+    this.#recovery ??= this.#recoverUntilDone().then(
+      () => {
+        this.#recovery = null;
+        this.#shared.room.changed();
+      },
+      (error) => this.#shared.fatal(error),
+    );
+  }
+
+  async #recoverUntilDone(): Promise<void> {
+    const { clock, logger, signal } = this.#shared;
+    const { partition } = this;
+    const target = this.#fedNext;
+    let reached = this.#decodedNext;
+    for (let attempt = 0; this.#broken && !this.#stopped && !signal.aborted; attempt++) {
+      if (this.#decodedNext > reached) attempt = 0;
+      reached = this.#decodedNext;
+      if (attempt > ATTEMPTS_MAX) {
+        throw new SluiceError('WORKER_DIED', `a worker died ${attempt} times at the same place`, {
+          remedy: 'see the log for its reason; the frames are kept',
+          values: { partition, offset: reached },
+        });
+      }
+      if (attempt > 0) await backOff(clock, attempt);
+      this.#broken = false;
+      await this.#abandon();
+      try {
+        const offset = await this.#start();
+        logger.info('goes on from its checkpoint', { partition, offset, target });
+        await this.#replay(target);
+      } catch (error) {
+        if (this.#isHopeless(error, 0)) throw error;
+        logger.warn('a partition could not go on, trying again', { partition, error: String(error) });
+        this.#broken = true;
+      }
+    }
+  }
+
+  /** Lets go of batches that the worker did not answer, and waits until the others are done. */
+  async #abandon(): Promise<void> {
+    const { room, inserter } = this.#shared;
+    const lost = this.#batches.filter((batch) => !batch.decoded);
+    this.#batches = this.#batches.filter((batch) => batch.decoded);
+    for (const batch of lost) room.give(batch.bytes);
+    while (this.#batches.length > 0 && !this.#stopped) {
+      inserter.hurry();
+      await room.change();
+    }
+  }
+
+  async #replay(target: number): Promise<void> {
+    const { log, batchBytesMax } = this.#shared;
+    while (this.#fedNext < target && !this.#broken && !this.#stopped) {
+      const generation = this.#generation;
+      const frames = await log.read(TELEMETRY, this.partition, this.#fedNext, batchBytesMax);
+      if (frames.length === 0) return;
+      const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+      if (!(await this.#submit(frames, bytes, generation))) return;
+    }
+  }
+
+  /** Saves the state, when it has changed, and commits. One at a time. */
+  checkpoint(): Promise<void> {
+    this.#saving ??= this.#save()
+      .catch((error) => {
+        if (error instanceof SluiceError && !error.retryable) this.#shared.fatal(error);
+        else this.#shared.logger.warn('no checkpoint this time', { partition: this.partition, error: String(error) });
+      })
+      .finally(() => {
+        this.#saving = null;
+      });
+    return this.#saving;
+  }
+
+  async #save(): Promise<void> {
+    const { checkpoints, commit, room, signal } = this.#shared;
+    const { partition } = this;
+    const generation = this.#generation;
+    const offsetNext = this.#fedNext;
+    if (this.#recovery !== null || offsetNext === this.#savedNext) return;
+    const answer = await this.#ask({ kind: 'save', partition, generation });
+    if (answer.kind !== 'state' || answer.state === null) return;
+    while (this.storedNext < offsetNext) {
+      if (generation !== this.#generation || signal.aborted) return;
+      await room.change();
+    }
+    if (generation !== this.#generation) return;
+    await checkpoints.save(partition, { offsetNext, state: answer.state });
+    this.#savedNext = offsetNext;
+    await commit(partition, offsetNext);
+  }
+
+  /**
+   * Takes no more frames, waits until what is under way is done, and saves. After drainMs it waits no longer: the checkpoint
+   * stays where it was, and who goes on replays from there.
+   */
+  async stop(): Promise<void> {
+    const { clock, inserter, logger, room } = this.#shared;
+    const { partition } = this;
+    if (this.#stopped) return;
+    let overdue = false;
+    const timer = clock.after(this.#shared.drainMs, () => {
+      overdue = true;
+      room.changed();
+    });
+    while ((this.#batches.length > 0 || this.#recovery !== null) && !overdue && !this.#shared.signal.aborted) {
+      inserter.hurry();
+      await room.change();
+    }
+    const drained = this.#batches.length === 0 && this.#recovery === null;
+    if (drained) {
+      await this.#saving;
+      await this.checkpoint();
+    } else logger.warn('stops before all is stored; it will be replayed', { partition, storedNext: this.storedNext });
+    timer.cancel();
+    this.#stopped = true;
+    room.changed();
+    await this.#ask({ kind: 'drop', partition, generation: this.#generation }).catch(() => {});
+  }
+}
+
+/** Frames side by side in one buffer that can be moved to the worker; the log's own buffers stay whole. */
+function packed(
+  partition: number,
+  generation: number,
+  frames: readonly LogFrame[],
+  stored: StoredFrames | null,
+  countFrom: number,
+): FramesTask {
+  const lengths = Uint32Array.from(frames, (frame) => frame.bytes.length);
+  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    bytes.set(frame.bytes, at);
+    at += frame.bytes.length;
+  }
+  const offsets = Float64Array.from(frames, (frame) => frame.offset);
+  return { kind: 'frames', partition, generation, offsets, lengths, bytes, stored, countFrom };
+}

@@ -1,0 +1,335 @@
+import type { AlarmRule } from '../model/alarm.ts';
+import { SluiceError } from '../model/errors.ts';
+import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
+import { matcher } from '../model/pattern.ts';
+import type { WindowSpec } from '../model/window.ts';
+import { type Orphan, ThresholdAlarms } from './alarms/threshold.ts';
+import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
+import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
+import { withRoom } from './columns.ts';
+import {
+  type DecodeLimits,
+  type DeviceMemory,
+  MessageReadings,
+  type PayloadDecoder,
+  type Rejection,
+  reject,
+  type Shape,
+} from './decode/decoder.ts';
+import { FORMATS, type FormatName } from './decode/formats.ts';
+import { TS_END_MS } from './decode/time.ts';
+import { type PartitionState, restoreState, saveState } from './partition-state.ts';
+import { SeenTimes } from './seen.ts';
+import { SeriesDictionary } from './series.ts';
+import { EventTime } from './windows/event-time.ts';
+import { openWindow } from './windows/window.ts';
+
+/** What is the same for all partitions. Passed to the worker threads as it is. */
+export interface PipelineOptions {
+  /** How the payloads of devices are read: the first entry that matches counts, JSON where none does. */
+  payload: readonly { match: string; format: FormatName }[];
+  windows: readonly WindowSpec[];
+  rules: readonly AlarmRule[];
+  limits: DecodeLimits;
+  /** A ts further ahead of the time received than this is stored, and moves no time. */
+  clockSkewMaxMs: number;
+  idleMs: number;
+}
+
+/** Different metrics of one device; a device that invents names must not fill the memory of all. */
+const METRICS_PER_DEVICE_MAX = 10_000;
+/** Redeliveries are known for at least this long, also where no window needs it. */
+const DEDUPLICATION_MS_MIN = 60_000;
+
+const NO_SERIES = new Int32Array(0);
+const TICK = Buffer.from(TICK_TOPIC);
+
+/**
+ * One partition at work: frames in, rows and alarm events out. Everything that it gives is a function of the state that it began
+ * with and the frames in their order; where batches begin and end, the thread and the time of day have no part in it.
+ *
+ *     message ─▶ device ─▶ decode ─▶ series ─▶ redelivery? ─▶ readings ─▶ windows ─▶ alarm rules       end of frame: rollups
+ *                            └─▶ quarantine
+ */
+export class PartitionPipeline {
+  readonly #partition: number;
+  readonly #options: PipelineOptions;
+  readonly #out: BatchBuilder;
+  readonly #state: PartitionState;
+  readonly #orphans: Orphan[];
+  readonly #horizonMs: number;
+  readonly #decoders: PayloadDecoder[];
+  readonly #formatOf: ((device: string) => boolean)[];
+  readonly #reader = new FrameReader();
+  readonly #message = new MessageReadings();
+
+  /** By device. */
+  readonly #memory: DeviceMemory[] = [];
+  readonly #decoder: PayloadDecoder[] = [];
+  readonly #shape: (Shape | null)[] = [];
+  readonly #shapeSeries: Int32Array<ArrayBuffer>[] = [];
+  /** By series: the number of the last message that had an untimed reading of it. */
+  #untimedIn = new Float64Array(1024);
+  #messageNumber = 0;
+  #found: Int32Array<ArrayBuffer> = NO_SERIES;
+
+  #offset = 0;
+
+  /** `state` is that of a checkpoint, or null to begin with nothing; throws CHECKPOINT_UNREADABLE. */
+  constructor(
+    partition: number,
+    options: PipelineOptions,
+    start: { state: Uint8Array | null; lastAlarm: LastAlarm | null },
+    blocks: Blocks = STORE_BLOCKS,
+  ) {
+    this.#partition = partition;
+    this.#options = options;
+    const series = new SeriesDictionary();
+    const time = new EventTime(options.idleMs);
+    this.#state = {
+      series,
+      time,
+      seen: new SeenTimes(),
+      alarms: new ThresholdAlarms(options.rules, series),
+      windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
+    };
+    this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...this.#state.windows.map((w) => w.operator.horizonMs));
+    const formats = [...options.payload, { match: '*', format: 'json' as const }];
+    const made = new Map<FormatName, PayloadDecoder>();
+    for (const { format } of formats) if (!made.has(format)) made.set(format, FORMATS[format](options.limits));
+    this.#formatOf = formats.map(({ match }) => matcher([match]));
+    this.#decoders = formats.map(({ format }) => made.get(format) as PayloadDecoder);
+    this.#out = new BatchBuilder(partition, series, start.lastAlarm, blocks);
+    this.#orphans =
+      start.state === null ? [] : restoreState(this.#state, start.state, (added) => this.#seriesAdded(added));
+  }
+
+  /** False while something of the state that it began with has yet to be emitted; it cannot be saved before. */
+  get canSave(): boolean {
+    return this.#orphans.length === 0;
+  }
+
+  /** The state before the next frame. */
+  save(): Uint8Array<ArrayBuffer> {
+    return saveState(this.#state);
+  }
+
+  /**
+   * Works at a frame. Never throws for what is in it. `stored` says what the store holds of the batch already, in a replay; its
+   * readings are then not given again. `counted` false keeps it out of the counts, which had it before.
+   */
+  process(offset: number, frame: Uint8Array, stored: StoredFrames | null, counted: boolean): void {
+    this.#offset = offset;
+    this.#out.beginFrame(offset, stored, counted);
+    if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
+    const received = this.#messages(frame);
+    this.#closeWindows();
+    this.#out.endFrame(offset, stored, received);
+  }
+
+  /** What has come of the frames since the last call. */
+  take(): BatchOutput {
+    return this.#out.take();
+  }
+
+  /** Every message of a frame; returns the span of their times received. */
+  #messages(frame: Uint8Array): ReceivedSpan {
+    const reader = this.#reader;
+    reader.reset(frame);
+    const span = { minMs: Number.POSITIVE_INFINITY, maxMs: Number.NEGATIVE_INFINITY };
+    let readTo = 0;
+    try {
+      while (reader.next()) {
+        if (reader.receivedMs < span.minMs) span.minMs = reader.receivedMs;
+        if (reader.receivedMs > span.maxMs) span.maxMs = reader.receivedMs;
+        this.#one(reader);
+        readTo = reader.payloadEnd;
+      }
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== 'FRAME_MALFORMED') throw error;
+      // Bytes of another producer that are no message. They are kept, and the partition goes on behind them.
+      this.#refuse(
+        reject('frame_malformed'),
+        '',
+        '',
+        this.#state.time.clockMs,
+        frame.subarray(readTo),
+        reader.index + 1,
+      );
+    }
+    return span;
+  }
+
+  #one(reader: FrameReader): void {
+    const state = this.#state;
+    const bytes = reader.bytes;
+    const receivedMs = reader.receivedMs;
+    const noDevice = reader.deviceStart === reader.deviceEnd;
+    if (noDevice && isTick(reader)) {
+      if (receivedMs < TS_END_MS) state.time.tick(receivedMs);
+      return;
+    }
+    this.#out.counts.messagesProcessed++;
+    if (receivedMs >= TS_END_MS || noDevice) {
+      const why = noDevice ? reject('no_device') : reject('received_range');
+      this.#refuseMessage(reader, why, Math.min(receivedMs, TS_END_MS - 1));
+      return;
+    }
+    const device = state.series.devices.find(bytes, reader.deviceStart, reader.deviceEnd);
+    if (device >= this.#memory.length) this.#deviceAdded(device);
+    state.time.message(device, receivedMs);
+    const message = this.#message;
+    const decoder = this.#decoder[device];
+    const rejection =
+      decoder.decode(bytes, reader.payloadStart, reader.payloadEnd, receivedMs, this.#memory[device], message) ??
+      this.#findSeries(device);
+    if (rejection !== null) this.#refuseMessage(reader, rejection, receivedMs);
+    else this.#take(device, receivedMs, reader.index);
+  }
+
+  /** The readings of the decoded message, whose series are in #found. */
+  #take(device: number, receivedMs: number, index: number): void {
+    const { seen, time, windows, alarms } = this.#state;
+    const message = this.#message;
+    const count = message.count;
+    const found = this.#found;
+    const aheadMs = receivedMs + this.#options.clockSkewMaxMs;
+    const number = ++this.#messageNumber;
+    const { counts, readings } = this.#out;
+    counts.readingsDecoded += count;
+    for (let i = 0; i < count; i++) {
+      const series = found[i];
+      const tsMs = message.tsMs[i];
+      const untimed = message.untimed[i] === 1;
+      const value = message.value[i];
+      const ahead = tsMs > aheadMs;
+      if (!ahead) time.reading(device, tsMs);
+      if (untimed) {
+        // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
+        if (this.#untimedIn[series] === number) {
+          counts.readingsDuplicate++;
+          continue;
+        }
+        this.#untimedIn[series] = number;
+      } else if (!ahead) {
+        const horizonMs = time.newest(device) - this.#horizonMs;
+        if (tsMs > horizonMs && !seen.record(series, tsMs, horizonMs)) {
+          counts.readingsDuplicate++;
+          continue;
+        }
+      }
+      const text = message.hasText ? message.text[i] : '';
+      readings.add(series, tsMs, value, text, receivedMs, this.#offset, index, untimed);
+      if (ahead) {
+        counts.readingsAhead++;
+        continue;
+      }
+      if (Number.isNaN(value)) continue;
+      let late = false;
+      for (let w = 0; w < windows.length; w++) {
+        if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
+      }
+      if (late) counts.readingsLate++;
+      alarms.push(series, tsMs, value, this.#partition, this.#offset, index, i, this.#out.alarm);
+    }
+  }
+
+  /** Finds the series of the decoded message's readings, making those that are new. */
+  #findSeries(device: number): Rejection | null {
+    const message = this.#message;
+    if (message.shape !== null && this.#shape[device] === message.shape) {
+      this.#found = this.#shapeSeries[device];
+      return null;
+    }
+    const series = this.#state.series;
+    const count = message.count;
+    const found = new Int32Array(count);
+    let missing = 0;
+    for (let i = 0; i < count; i++) {
+      found[i] = series.find(device, message.metricAt(i));
+      if (found[i] === -1) missing++;
+    }
+    if (missing > 0) {
+      if (series.ofDevice(device) + missing > METRICS_PER_DEVICE_MAX) {
+        return reject('too_many_metrics', `at most ${METRICS_PER_DEVICE_MAX}`);
+      }
+      for (let i = 0; i < count; i++) {
+        if (found[i] !== -1) continue;
+        const before = series.count;
+        found[i] = series.add(device, message.metricAt(i));
+        if (series.count > before) this.#seriesAdded(found[i]);
+      }
+    }
+    this.#found = found;
+    if (message.shape !== null) {
+      this.#shape[device] = message.shape;
+      this.#shapeSeries[device] = found;
+    }
+    return null;
+  }
+
+  #seriesAdded(series: number): void {
+    this.#untimedIn = withRoom(this.#untimedIn, series, 0);
+    for (const { operator } of this.#state.windows) operator.seriesAdded(series);
+    this.#state.alarms.seriesAdded(series);
+  }
+
+  /** Devices up to and with this one get what is kept for each; a restored dictionary has many at once. */
+  #deviceAdded(device: number): void {
+    for (let d = this.#memory.length; d <= device; d++) {
+      const name = this.#state.series.devices.name(d);
+      this.#memory.push({ shapes: null, misses: 0 });
+      this.#decoder.push(this.#decoders[this.#formatOf.findIndex((matches) => matches(name))]);
+      this.#shape.push(null);
+      this.#shapeSeries.push(NO_SERIES);
+    }
+  }
+
+  #closeWindows(): void {
+    const { windows, time } = this.#state;
+    const emit = this.#out.rollup;
+    for (const { operator } of windows) operator.emitCorrections(emit);
+    time.endFrame((device, eventMs) => {
+      let next = Number.POSITIVE_INFINITY;
+      for (const { operator } of windows) next = Math.min(next, operator.advance(device, eventMs, emit));
+      return next;
+    });
+  }
+
+  /** Raised alarms whose rule is no more are cleared with the first frame whose events are not on the log yet. */
+  #clearOrphans(): void {
+    const position = { partition: this.#partition, offset: this.#offset, index: 0 };
+    for (const clear of this.#orphans) this.#out.alarm(clear(this.#state.time.clockMs, position));
+    this.#orphans.length = 0;
+  }
+
+  #refuseMessage(reader: FrameReader, rejection: Rejection, receivedMs: number): void {
+    this.#refuse(rejection, reader.device(), reader.topic(), receivedMs, reader.payload(), reader.index);
+  }
+
+  #refuse(
+    rejection: Rejection,
+    device: string,
+    topic: string,
+    receivedMs: number,
+    payload: Uint8Array,
+    index: number,
+  ): void {
+    this.#out.refuse({
+      device,
+      topic,
+      receivedMs,
+      reason: rejection.reason,
+      payload,
+      partition: this.#partition,
+      offset: this.#offset,
+      index,
+    });
+  }
+}
+
+function isTick(reader: FrameReader): boolean {
+  if (reader.topicEnd - reader.topicStart !== TICK.length) return false;
+  for (let i = 0; i < TICK.length; i++) if (reader.bytes[reader.topicStart + i] !== TICK[i]) return false;
+  return true;
+}

@@ -1,0 +1,363 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openLmdbLog } from '../log/lmdb.ts';
+import { openLmdbCheckpoints } from '../log/lmdb-checkpoints.ts';
+import { systemClock } from '../model/clock.ts';
+import { SluiceError } from '../model/errors.ts';
+import { FrameReader } from '../model/frame.ts';
+import { silentLogger } from '../model/logger.ts';
+import { partitionOf } from '../model/partition.ts';
+import { ALARMS, TELEMETRY } from '../model/topics.ts';
+import { DECODE_LIMITS } from './decode/decoder.ts';
+import { type Processor, type ProcessorOptions, startProcessor } from './processor.ts';
+import { MemoryCheckpoints, MemoryLog, MemoryStore } from './testing/memory.ts';
+import type { NativeRow } from './testing/native-rows.ts';
+import { frameOf, randomOf, START_MS, troubledFrames } from './testing/scenario.ts';
+
+const workerFile = pathToFileURL(join(process.cwd(), 'dist/processors/worker.js'));
+
+const pipeline = {
+  payload: [],
+  limits: DECODE_LIMITS,
+  clockSkewMaxMs: 600_000,
+  idleMs: 30_000,
+  windows: [
+    { kind: 'tumbling', name: '5s', sizeMs: 5000, metrics: [], outOfOrderMs: 1000, allowedLatenessMs: 10_000 },
+    { kind: 'tumbling', name: '20s', sizeMs: 20_000, metrics: ['t'], outOfOrderMs: 0, allowedLatenessMs: 0 },
+  ],
+  rules: [
+    {
+      kind: 'threshold',
+      name: 'hot',
+      metric: 't',
+      devices: [],
+      above: 30,
+      below: null,
+      clear: 25,
+      forMs: 0,
+      severity: 'major',
+      message: '{device} {metric} {value} > {threshold}',
+    },
+    {
+      kind: 'threshold',
+      name: 'dry',
+      metric: 'h',
+      devices: ['d*'],
+      above: null,
+      below: 40,
+      clear: 60,
+      forMs: 2000,
+      severity: 'minor',
+      message: 'dry',
+    },
+  ],
+} as const satisfies Partial<ProcessorOptions>;
+
+const PARTITIONS = 2;
+/** Two devices for each partition. */
+const DEVICES = Array.from({ length: PARTITIONS }, (_, p) =>
+  Array.from({ length: 50 }, (_, i) => `d${i}`)
+    .filter((d) => partitionOf(d, PARTITIONS) === p)
+    .slice(0, 2),
+);
+
+interface World {
+  log: MemoryLog;
+  checkpoints: MemoryCheckpoints;
+  store: MemoryStore;
+}
+
+const newWorld = (): World => ({
+  log: new MemoryLog(PARTITIONS),
+  checkpoints: new MemoryCheckpoints(),
+  store: new MemoryStore(),
+});
+
+const open = new Set<Processor>();
+afterEach(async () => {
+  for (const processor of open) await processor.close();
+  open.clear();
+});
+
+async function start(world: World, more: Partial<ProcessorOptions> = {}): Promise<Processor> {
+  const processor = await startProcessor({
+    ...pipeline,
+    ...world,
+    group: 'processor',
+    workers: 2,
+    workerFile,
+    checkpointMs: 40,
+    batchBytesMax: 600,
+    clock: systemClock,
+    logger: silentLogger,
+    tuning: { insertIntervalMs: 5, insertLingerMs: 1, drainMs: 5000 },
+    ...more,
+  });
+  open.add(processor);
+  return processor;
+}
+
+async function stop(processor: Processor): Promise<void> {
+  await processor.close();
+  open.delete(processor);
+}
+
+async function until(what: () => boolean, why: string): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (what()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`never came to be: ${why}`);
+}
+
+async function appendAll(log: MemoryLog, seed: number, frames: number): Promise<void> {
+  for (let p = 0; p < PARTITIONS; p++) {
+    for (const frame of troubledFrames(seed + p, frames, DEVICES[p])) await log.append(TELEMETRY, p, frame);
+  }
+}
+
+const isDone = (world: World) => () =>
+  Array.from({ length: PARTITIONS }, (_, p) => p).every(
+    (p) => world.log.commits.get(p) === world.log.frames(TELEMETRY, p).length,
+  );
+
+/** Rows in an order of their own; of those with the same key the newest version, as FINAL gives them. */
+function final(rows: NativeRow[], key: string[], version: string | null): string[] {
+  const newest = new Map<string, NativeRow>();
+  for (const row of rows) {
+    const k = JSON.stringify(key.map((name) => row[name]));
+    const before = newest.get(k);
+    if (!before || version === null || Number(row[version]) >= Number(before[version])) newest.set(k, row);
+  }
+  return [...newest.values()].map((row) => JSON.stringify(row)).sort();
+}
+
+function alarmEvents(world: World): string[][] {
+  return Array.from({ length: PARTITIONS }, (_, p) =>
+    world.log.frames(ALARMS, p).flatMap((frame) => {
+      const reader = new FrameReader();
+      reader.reset(frame.bytes);
+      const out: string[] = [];
+      while (reader.next()) out.push(`${reader.topic()} ${Buffer.from(reader.payload()).toString()}`);
+      return out;
+    }),
+  );
+}
+
+/** All that a processor has given: what must be the same whatever has died. */
+function outcome({ store, log, ...rest }: World) {
+  return {
+    readings: store.rows.readings.map((row) => JSON.stringify(row)).sort(),
+    quarantine: final(store.rows.quarantine, ['device', 'received', 'partition', 'offset', 'index'], null),
+    rollups: final(store.rows.rollups, ['window', 'device', 'metric', 'start'], 'revision'),
+    alarms: final(store.rows.alarms, ['device', 'rule', 'id'], 'version'),
+    events: alarmEvents({ store, log, ...rest }),
+  };
+}
+
+describe('a processor with real threads', () => {
+  it('takes frames from the log to rows, events, a checkpoint and a commit', async () => {
+    const world = newWorld();
+    const processor = await start(world);
+    await appendAll(world.log, 1, 60);
+    await until(isDone(world), 'everything is committed');
+    const stats = processor.stats();
+    expect(stats.partitions).toEqual([0, 1]);
+    expect(stats.readingsStored).toBe(world.store.rows.readings.length);
+    expect(stats.readingsDecoded).toBe(stats.readingsStored + stats.readingsDuplicate);
+    expect(stats.readingsDuplicate).toBeGreaterThan(0);
+    expect(stats.readingsLate).toBeGreaterThan(0);
+    expect(stats.readingsAhead).toBeGreaterThan(0);
+    expect(stats.messagesQuarantined).toBe(world.store.rows.quarantine.length);
+    expect(stats.messagesQuarantined).toBeGreaterThan(0);
+    expect(stats.alarmsRaised).toBeGreaterThan(0);
+    expect(stats.alarmsRaised + stats.alarmsCleared).toBe(alarmEvents(world).flat().length);
+    expect(stats.rollupsEmitted).toBe(world.store.rows.rollups.length);
+    expect(world.checkpoints.saved.get(0)?.offsetNext).toBe(60);
+  });
+
+  it('gives the same after a stop and a start in the middle of a window as without', async () => {
+    const whole = newWorld();
+    const first = await start(whole);
+    await appendAll(whole.log, 2, 80);
+    await until(isDone(whole), 'the first run is done');
+    await stop(first);
+
+    const parts = newWorld();
+    const frames = [0, 1].map((p) => troubledFrames(2 + p, 80, DEVICES[p]));
+    for (const [from, to] of [
+      [0, 13],
+      [13, 14],
+      [14, 55],
+      [55, 80],
+    ]) {
+      for (let p = 0; p < PARTITIONS; p++)
+        for (const f of frames[p].slice(from, to)) await parts.log.append(TELEMETRY, p, f);
+      const processor = await start(parts);
+      await until(isDone(parts), `frames up to ${to} are done`);
+      await stop(processor);
+    }
+    expect(outcome(parts)).toEqual(outcome(whole));
+  });
+
+  it('gives everything once, whenever the process dies', { timeout: 120_000 }, async () => {
+    const whole = newWorld();
+    await appendAll(whole.log, 3, 80);
+    const first = await start(whole);
+    await until(isDone(whole), 'the run without faults is done');
+    await stop(first);
+    const expected = outcome(whole);
+
+    const quickDeath = { tuning: { insertIntervalMs: 5, insertLingerMs: 1, drainMs: 1 } };
+    for (let seed = 1; seed <= 6; seed++) {
+      const random = randomOf(seed);
+      const world = newWorld();
+      await appendAll(world.log, 3, 80);
+      for (let life = 0; ; life++) {
+        // A death is: at some step nothing happens any more, of this life. Before or after the step took effect.
+        const stepOfDeath = life < 4 ? Math.floor(random() * 25) : Number.POSITIVE_INFINITY;
+        let step = 0;
+        let dead = false;
+        const mayDie = (): void | Promise<void> => {
+          if (step++ >= stepOfDeath) dead = true;
+          if (dead) return new Promise(() => {});
+        };
+        world.store.beforeInsert = mayDie;
+        world.store.afterInsert = mayDie;
+        world.log.beforeAppend = (topic) => (topic === ALARMS ? mayDie() : undefined);
+        world.checkpoints.beforeSave = mayDie;
+        const processor = await start(world, { ...quickDeath, workers: 1 });
+        await until(() => dead || isDone(world)(), `life ${life} of seed ${seed} ends`);
+        world.log.killConsumers();
+        await stop(processor);
+        if (!dead) break;
+      }
+      expect(outcome(world), `seed ${seed}`).toEqual(expected);
+    }
+  });
+
+  it('replaces a thread that dies, and goes on from the checkpoint without a trace', { timeout: 60_000 }, async () => {
+    const whole = newWorld();
+    await appendAll(whole.log, 4, 120);
+    const first = await start(whole);
+    await until(isDone(whole), 'the run without faults is done');
+    await stop(first);
+
+    const world = newWorld();
+    const frames = [0, 1].map((p) => troubledFrames(4 + p, 120, DEVICES[p]));
+    const { Worker } = await import('node:worker_threads');
+    const threads: InstanceType<typeof Worker>[] = [];
+    const postMessage = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (this: InstanceType<typeof Worker>, ...args) {
+      threads.push(this);
+      return postMessage.apply(this, args);
+    } as typeof postMessage;
+    try {
+      const processor = await start(world);
+      for (let i = 0; i < 120; i++) {
+        for (let p = 0; p < PARTITIONS; p++) await world.log.append(TELEMETRY, p, frames[p][i]);
+        if (i % 40 === 20) await threads[threads.length - 1].terminate();
+        if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      await until(isDone(world), 'everything is committed');
+      expect(processor.stats().workersRestarted).toBeGreaterThan(0);
+      const total = processor.stats();
+      expect(total.readingsDecoded - total.readingsDuplicate).toBe(whole.store.rows.readings.length);
+    } finally {
+      Worker.prototype.postMessage = postMessage;
+    }
+    expect(outcome(world)).toEqual(outcome(whole));
+  });
+
+  it('waits for a store that is away, with bounded memory, and then stores everything', async () => {
+    const world = newWorld();
+    let away = true;
+    let asked = 0;
+    world.store.beforeInsert = async () => {
+      asked++;
+      while (away) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const processor = await start(world, { batchBytesMax: 300 });
+    await appendAll(world.log, 5, 100);
+    await until(() => asked > 0, 'an insert is tried');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // batchesMax batches of each partition are under way, and no more were taken.
+    expect(processor.stats().messagesProcessed).toBeLessThan(100);
+    expect(world.checkpoints.saves).toBe(0);
+    away = false;
+    await until(isDone(world), 'all is stored');
+  });
+
+  it('retries alarm events while the log is away, and says why it cannot go on when the store refuses', async () => {
+    const world = newWorld();
+    let failures = 3;
+    world.log.beforeAppend = (topic) => {
+      if (topic === ALARMS && failures-- > 0) throw new SluiceError('LOG_UNAVAILABLE', 'away');
+    };
+    const processor = await start(world);
+    await appendAll(world.log, 6, 40);
+    await until(isDone(world), 'everything is committed');
+    expect(failures).toBeLessThan(0);
+    world.store.beforeInsert = () => {
+      throw new SluiceError('STORE_REFUSED', 'no such column');
+    };
+    await world.log.append(TELEMETRY, 0, frameOf([{ receivedMs: START_MS, device: 'd1', payload: '{"a":1}' }]));
+    expect(await processor.failed).toMatchObject({ code: 'STORE_REFUSED' });
+    expect(processor.stats().running).toBe(false);
+  });
+
+  it('replays from the start of the log when a checkpoint cannot be read', async () => {
+    const world = newWorld();
+    await appendAll(world.log, 7, 40);
+    const first = await start(world);
+    await until(isDone(world), 'everything is committed');
+    await stop(first);
+    const before = outcome(world);
+    const saved = world.checkpoints.saved.get(0);
+    world.checkpoints.saved.set(0, { offsetNext: 40, state: saved!.state.slice(0, -3) });
+    const second = await start(world);
+    await until(() => world.checkpoints.saves > 2 && isDone(world)(), 'it is saved anew');
+    await stop(second);
+    expect(outcome(world)).toEqual(before);
+  });
+
+  it('does the same on the LMDB log and its checkpoints', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'sluice-processor-'));
+    const store = new MemoryStore();
+    const mapBytesMax = 256 * 1024 * 1024;
+    const log = await openLmdbLog({ dir, partitions: PARTITIONS, writes: [TELEMETRY, ALARMS], mapBytesMax });
+    const checkpoints = await openLmdbCheckpoints({ dir: join(dir, 'state'), partitions: PARTITIONS, onDamaged() {} });
+    try {
+      const whole = newWorld();
+      await appendAll(whole.log, 8, 50);
+      const first = await start(whole);
+      await until(isDone(whole), 'the run in memory is done');
+      await stop(first);
+      const frames = [0, 1].map((p) => troubledFrames(8 + p, 50, DEVICES[p]));
+      for (const [from, to] of [
+        [0, 20],
+        [20, 50],
+      ]) {
+        for (let p = 0; p < PARTITIONS; p++) {
+          for (const f of frames[p].slice(from, to)) await log.append(TELEMETRY, p, f);
+        }
+        const processor = await start({ ...whole, store }, { log, checkpoints });
+        const wanted = (offset: number | null) => offset === to;
+        let committed: (number | null)[] = [];
+        while (!committed.every(wanted) || committed.length === 0) {
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          committed = await log.committed('processor', TELEMETRY);
+        }
+        await stop(processor);
+      }
+      expect({ ...outcome({ ...whole, store }), events: [] }).toEqual({ ...outcome(whole), events: [] });
+    } finally {
+      await checkpoints.close();
+      await log.close();
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+});

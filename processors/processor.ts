@@ -1,0 +1,232 @@
+import type { Checkpoints } from '../log/checkpoints.ts';
+import type { Log } from '../log/log.ts';
+import type { Clock, TimerHandle } from '../model/clock.ts';
+import type { Logger } from '../model/logger.ts';
+import type { ProcessorStats } from '../model/stats.ts';
+import { TELEMETRY } from '../model/topics.ts';
+import type { Store } from '../store/store.ts';
+import { noCounts } from './batch-output.ts';
+import { Inserter } from './inserter.ts';
+import { PartitionRun, type RunShared } from './partition-run.ts';
+import type { PipelineOptions } from './pipeline.ts';
+import { Room } from './room.ts';
+import { Slot } from './slots.ts';
+
+export interface ProcessorOptions extends PipelineOptions {
+  log: Log;
+  checkpoints: Checkpoints;
+  store: Store;
+  group: string;
+  /** Worker threads; partition p belongs to thread p mod workers. */
+  workers: number;
+  /** The compiled worker.js. */
+  workerFile: URL;
+  checkpointMs: number;
+  /** Bytes of frames of one batch. */
+  batchBytesMax: number;
+  clock: Clock;
+  logger: Logger;
+  tuning?: Partial<ProcessorTuning>;
+}
+
+export interface ProcessorTuning {
+  /** Frames under way, of all partitions, bytes. */
+  inFlightBytesMax: number;
+  /** Batches under way of one partition. */
+  batchesMax: number;
+  insertRowsMax: number;
+  insertLingerMs: number;
+  insertIntervalMs: number;
+  /** How long a close or a rebalance waits for what is under way. */
+  drainMs: number;
+  workerHeapMbMax: number;
+}
+
+/** A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. */
+const TUNING: ProcessorTuning = {
+  inFlightBytesMax: 64 * 1024 * 1024,
+  batchesMax: 4,
+  insertRowsMax: 200_000,
+  insertLingerMs: 5,
+  insertIntervalMs: 100,
+  drainMs: 15_000,
+  workerHeapMbMax: 2048,
+};
+
+const LAG_REFRESH_MS = 1000;
+
+/** Counters of model/stats.ts, and what only this role knows. */
+export type ProcessorCounters = Omit<ProcessorStats, 'role' | 'instance' | 'startedMs' | 'atMs'> & {
+  /** Readings whose ts was too far ahead of the time received. */
+  readingsAhead: number;
+};
+
+export interface Processor {
+  stats(): ProcessorCounters;
+  /** Resolves with the reason when it cannot go on; never otherwise. Close it then. */
+  readonly failed: Promise<Error>;
+  /** Takes no more frames, finishes what is under way (for drainMs at most), saves, commits, ends the threads. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Works at TELEMETRY as a member of a group: batches of frames go to the thread of their partition, what comes back goes into
+ * the store and onto ALARMS, and what is done is saved and committed. The protocol is in ARCHITECTURE.md, "Effectively once".
+ */
+export async function startProcessor(options: ProcessorOptions): Promise<Processor> {
+  const processor = new RunningProcessor(options);
+  await processor.open();
+  return processor;
+}
+
+class RunningProcessor implements Processor {
+  readonly failed: Promise<Error>;
+  readonly #options: ProcessorOptions;
+  readonly #shared: RunShared;
+  readonly #slots: Slot[];
+  readonly #runs = new Map<number, PartitionRun>();
+  readonly #giveUp = new AbortController();
+  #fail!: (error: Error) => void;
+  #consumer: Awaited<ReturnType<Log['consume']>> | null = null;
+  #timers = new Map<string, TimerHandle>();
+  #running = true;
+  #closing: Promise<void> | null = null;
+  #workersRestarted = 0;
+  #lagFrames = 0;
+
+  constructor(options: ProcessorOptions) {
+    this.#options = options;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    const tuning = { ...TUNING, ...options.tuning };
+    const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
+    const { payload, windows, rules, limits, clockSkewMaxMs, idleMs } = options;
+    const data: PipelineOptions = { payload, windows, rules, limits, clockSkewMaxMs, idleMs };
+    this.#slots = Array.from(
+      { length: options.workers },
+      () => new Slot({ workerFile: options.workerFile, data, heapMbMax: tuning.workerHeapMbMax }),
+    );
+    const signal = this.#giveUp.signal;
+    this.#shared = {
+      log,
+      checkpoints,
+      store,
+      clock,
+      logger,
+      signal,
+      batchBytesMax,
+      batchesMax: tuning.batchesMax,
+      drainMs: tuning.drainMs,
+      inserter: new Inserter({
+        store,
+        clock,
+        rowsMax: tuning.insertRowsMax,
+        lingerMs: tuning.insertLingerMs,
+        intervalMs: tuning.insertIntervalMs,
+        signal,
+      }),
+      room: new Room(tuning.inFlightBytesMax),
+      counts: noCounts(),
+      commit: async (partition, offsetNext) => {
+        await this.#consumer?.commit(partition, offsetNext);
+      },
+      slotFailed: (slot, epoch, error) => this.#slotFailed(slot, epoch, error),
+      fatal: (error) => this.#fatal(error),
+    };
+  }
+
+  async open(): Promise<void> {
+    const { log, group, batchBytesMax, checkpointMs } = this.#options;
+    this.#consumer = await log.consume(TELEMETRY, {
+      group,
+      bytesMax: batchBytesMax,
+      onAssign: async (partition) => {
+        const run = new PartitionRun(partition, this.#slots[partition % this.#slots.length], this.#shared);
+        const offset = await run.begin();
+        this.#runs.set(partition, run);
+        return offset;
+      },
+      onRevoke: async (partition) => {
+        const run = this.#runs.get(partition);
+        await run?.stop();
+        this.#runs.delete(partition);
+      },
+      onBatch: async (partition, frames) => {
+        await this.#runs.get(partition)?.feed(frames);
+      },
+      onError: (error) => this.#fatal(error),
+    });
+    this.#every('checkpoint', checkpointMs, () => {
+      for (const run of this.#runs.values()) void run.checkpoint();
+    });
+    this.#every('lag', LAG_REFRESH_MS, () => void this.#measureLag());
+  }
+
+  stats(): ProcessorCounters {
+    const nowMs = this.#options.clock.nowMs();
+    let oldestMs = nowMs;
+    for (const run of this.#runs.values()) oldestMs = Math.min(oldestMs, run.oldestAppendedMs ?? nowMs);
+    return {
+      ...this.#shared.counts,
+      running: this.#running,
+      partitions: [...this.#runs.keys()].sort((a, b) => a - b),
+      readingsStored: this.#shared.inserter.rowsStored,
+      lagFrames: this.#lagFrames,
+      lagMs: nowMs - oldestMs,
+      workersRestarted: this.#workersRestarted,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#running = false;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    await this.#consumer?.close();
+    this.#giveUp.abort();
+    await Promise.all(this.#slots.map((slot) => slot.close()));
+  }
+
+  #every(name: string, intervalMs: number, run: () => void): void {
+    const again = () => {
+      if (!this.#running) return;
+      run();
+      this.#timers.set(name, this.#options.clock.after(intervalMs, again));
+    };
+    this.#timers.set(name, this.#options.clock.after(intervalMs, again));
+  }
+
+  async #measureLag(): Promise<void> {
+    const { log, logger } = this.#options;
+    try {
+      const runs = [...this.#runs.values()];
+      const bounds = await Promise.all(runs.map((run) => log.bounds(TELEMETRY, run.partition)));
+      this.#lagFrames = runs.reduce((sum, run, i) => sum + Math.max(0, bounds[i].next - run.storedNext), 0);
+    } catch (error) {
+      logger.debug('the lag is not known', { error: String(error) });
+    }
+  }
+
+  #slotFailed(slot: Slot, epoch: number, error: unknown): void {
+    // Every task of a dead thread reports it; the first report counts.
+    if (slot.epoch !== epoch || !this.#running) return;
+    this.#workersRestarted++;
+    const number = this.#slots.indexOf(slot);
+    this.#options.logger.error('a worker died and is replaced', { worker: number, error: String(error) });
+    slot.restart().catch((cause) => this.#fatal(cause));
+    for (const run of this.#runs.values()) if (run.slot === slot) run.recover();
+  }
+
+  #fatal(error: unknown): void {
+    if (this.#giveUp.signal.aborted) return;
+    this.#running = false;
+    this.#giveUp.abort();
+    this.#shared.room.changed();
+    this.#fail(error instanceof Error ? error : new Error(String(error)));
+  }
+}

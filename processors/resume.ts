@@ -1,0 +1,92 @@
+import type { Log } from '../log/log.ts';
+import { FrameReader } from '../model/frame.ts';
+import { ALARMS, TELEMETRY } from '../model/topics.ts';
+import type { Store } from '../store/store.ts';
+import type { LastAlarm, StoredFrames } from './batch-output.ts';
+
+/**
+ * What a partition has given before it was last stopped, found out from those who hold it: the store and the log. A replay from
+ * the checkpoint gives everything again, and these say what to leave out.
+ */
+export interface Resume {
+  /** Frames up to this offset may have rows in the store; −1 when there are none. */
+  storedTo: number;
+  /** Rows of before this time received cannot be of a frame that is replayed. */
+  receivedFromMs: number;
+  lastAlarm: LastAlarm | null;
+}
+
+/** Doors' clocks differ a little, and a frame waits for its linger and its append. */
+const RECEIVED_SLACK_MS = 60_000;
+
+export async function findResume(log: Log, store: Store, partition: number, offset: number): Promise<Resume> {
+  const [frame] = await log.read(TELEMETRY, partition, offset, 1);
+  const lastAlarm = await findLastAlarm(log, partition);
+  // With nothing to replay nothing can be given twice.
+  if (frame === undefined) return { storedTo: -1, receivedFromMs: 0, lastAlarm };
+  const receivedFromMs = Math.max(0, firstReceivedMs(frame.bytes) - RECEIVED_SLACK_MS);
+  const [row] = await store.query<{ offset_max: string | number; row_count: string | number }>(
+    `SELECT max(\`offset\`) AS offset_max, count() AS row_count FROM readings
+     WHERE \`partition\` = {partition:UInt16} AND \`offset\` >= {offset:UInt64}
+       AND received >= fromUnixTimestamp64Milli({received:Int64})`,
+    { partition, offset, received: receivedFromMs },
+  );
+  const some = row !== undefined && Number(row.row_count) > 0;
+  return { storedTo: some ? Number(row.offset_max) : -1, receivedFromMs, lastAlarm };
+}
+
+/** The rows that the store holds of frames in [first, last]. */
+export async function findStored(
+  store: Store,
+  partition: number,
+  first: number,
+  last: number,
+  receivedFromMs: number,
+): Promise<StoredFrames> {
+  const rows = await store.query<Record<'offset' | 'row_count' | 'min_ms' | 'max_ms', string | number>>(
+    `SELECT \`offset\`, count() AS row_count,
+       toUnixTimestamp64Milli(min(received)) AS min_ms, toUnixTimestamp64Milli(max(received)) AS max_ms
+     FROM readings
+     WHERE \`partition\` = {partition:UInt16} AND \`offset\` BETWEEN {first:UInt64} AND {last:UInt64}
+       AND received >= fromUnixTimestamp64Milli({received:Int64})
+     GROUP BY \`offset\``,
+    { partition, first, last, received: receivedFromMs },
+  );
+  return {
+    offsets: rows.map((row) => Number(row.offset)),
+    rows: rows.map((row) => Number(row.row_count)),
+    receivedMinMs: rows.map((row) => Number(row.min_ms)),
+    receivedMaxMs: rows.map((row) => Number(row.max_ms)),
+  };
+}
+
+/** The last event of the last frame of alarms, or null when there is none that can be read. */
+async function findLastAlarm(log: Log, partition: number): Promise<LastAlarm | null> {
+  const frame = await log.last(ALARMS, partition);
+  if (frame === null) return null;
+  const { next } = await log.bounds(TELEMETRY, partition);
+  const reader = new FrameReader();
+  reader.reset(frame.bytes);
+  let last: LastAlarm | null = null;
+  try {
+    while (reader.next()) {
+      const event = JSON.parse(Buffer.from(reader.payload()).toString('utf8'));
+      const offset = event?.data?.position?.offset;
+      if (typeof offset === 'number' && typeof event.id === 'string') last = { offset, eventId: event.id };
+    }
+  } catch {
+    return null;
+  }
+  // An event of a message that the log has not had yet is of an earlier log.
+  return last !== null && last.offset < next ? last : null;
+}
+
+function firstReceivedMs(frame: Uint8Array): number {
+  const reader = new FrameReader();
+  reader.reset(frame);
+  try {
+    return reader.next() ? reader.receivedMs : 0;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,130 @@
+import { withRoom } from './columns.ts';
+import { Devices } from './devices.ts';
+import type { StateReader, StateWriter } from './state-bytes.ts';
+
+/**
+ * Series, (device, metric), by dense numbers in the order in which they came. All other state is columns by these numbers. Names
+ * of the wire are keys of Maps only, never of objects.
+ */
+export class SeriesDictionary {
+  readonly devices = new Devices();
+  count = 0;
+  readonly #metrics: string[] = [];
+  readonly #metricIds = new Map<string, number>();
+  #device = new Int32Array(1024);
+  #metric = new Int32Array(1024);
+  /** The series of a device as a list in the order of their numbers. */
+  #next = new Int32Array(1024).fill(-1);
+  #first = new Int32Array(256).fill(-1);
+  #last = new Int32Array(256).fill(-1);
+  #ofDevice = new Int32Array(256);
+  /** (device, metric) → series, for each device by the metric's number. Made when first needed. */
+  readonly #byMetric: (Map<number, number> | undefined)[] = [];
+
+  device(series: number): string {
+    return this.devices.name(this.#device[series]);
+  }
+
+  metric(series: number): string {
+    return this.#metrics[this.#metric[series]];
+  }
+
+  deviceOf(series: number): number {
+    return this.#device[series];
+  }
+
+  /** The first series of a device, or −1; `next` gives the others. */
+  first(device: number): number {
+    return device < this.#first.length ? this.#first[device] : -1;
+  }
+
+  next(series: number): number {
+    return this.#next[series];
+  }
+
+  /** How many series a device has. */
+  ofDevice(device: number): number {
+    return device < this.#ofDevice.length ? this.#ofDevice[device] : 0;
+  }
+
+  /** The series of a device and a metric, or −1 when there is none yet. */
+  find(device: number, metric: string): number {
+    const id = this.#metricIds.get(wellFormed(metric));
+    if (id === undefined) return -1;
+    return this.#seriesOf(device).get(id) ?? -1;
+  }
+
+  /** The series of a device and a metric, made when there is none yet. */
+  add(device: number, metric: string): number {
+    const name = wellFormed(metric);
+    let id = this.#metricIds.get(name);
+    if (id === undefined) {
+      id = this.#metrics.length;
+      this.#metrics.push(name);
+      this.#metricIds.set(name, id);
+    }
+    const known = this.#seriesOf(device);
+    const found = known.get(id);
+    if (found !== undefined) return found;
+    const series = this.count++;
+    known.set(id, series);
+    this.#device = withRoom(this.#device, series, 0);
+    this.#metric = withRoom(this.#metric, series, 0);
+    this.#next = withRoom(this.#next, series, -1);
+    this.#first = withRoom(this.#first, device, -1);
+    this.#last = withRoom(this.#last, device, -1);
+    this.#ofDevice = withRoom(this.#ofDevice, device, 0);
+    this.#device[series] = device;
+    this.#metric[series] = id;
+    if (this.#last[device] < 0) this.#first[device] = series;
+    else this.#next[this.#last[device]] = series;
+    this.#last[device] = series;
+    this.#ofDevice[device]++;
+    return series;
+  }
+
+  #seriesOf(device: number): Map<number, number> {
+    let known = this.#byMetric[device];
+    if (known === undefined) {
+      known = new Map();
+      while (this.#byMetric.length <= device) this.#byMetric.push(undefined);
+      this.#byMetric[device] = known;
+    }
+    return known;
+  }
+
+  save(out: StateWriter): void {
+    out.varint(this.devices.count);
+    for (let d = 0; d < this.devices.count; d++) out.text(this.devices.name(d));
+    out.varint(this.#metrics.length);
+    for (const metric of this.#metrics) out.text(metric);
+    out.varint(this.count);
+    for (let s = 0; s < this.count; s++) {
+      out.varint(this.#device[s]);
+      out.varint(this.#metric[s]);
+    }
+  }
+
+  /** Into a dictionary that is empty. `added` is told of each series. */
+  restore(from: StateReader, added: (series: number) => void): void {
+    const devices = from.count();
+    for (let d = 0; d < devices; d++) if (this.devices.add(from.text()) !== d) from.unreadable('a device comes twice');
+    const metrics: string[] = [];
+    for (let left = from.count(); left > 0; left--) metrics.push(from.text());
+    const count = from.count();
+    for (let s = 0; s < count; s++) {
+      const device = from.below(devices, 'a device');
+      const metric = from.below(metrics.length, 'a metric');
+      if (this.add(device, metrics[metric]) !== s) from.unreadable('a series comes twice');
+      added(s);
+    }
+  }
+}
+
+/** A lone surrogate has no UTF-8; it becomes U+FFFD here as it would in the store, so that both have the same names. */
+function wellFormed(name: string): string {
+  return LONE_SURROGATE.test(name) ? name.replace(LONE_SURROGATES, '\ufffd') : name;
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+const LONE_SURROGATES = /\p{Surrogate}/gu;

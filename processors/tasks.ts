@@ -1,0 +1,62 @@
+import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
+
+/**
+ * What the main thread asks of a worker, and is answered. A partition that was assigned is known by its generation: a worker
+ * thread that has died and been replaced knows none, and says so.
+ */
+export type Task = AssignTask | FramesTask | SaveTask | DropTask;
+
+export interface AssignTask {
+  kind: 'assign';
+  partition: number;
+  generation: number;
+  state: Uint8Array | null;
+  lastAlarm: LastAlarm | null;
+}
+
+export interface FramesTask {
+  kind: 'frames';
+  partition: number;
+  generation: number;
+  offsets: Float64Array;
+  /** Length of each frame; they lie one after another in `bytes`. */
+  lengths: Uint32Array;
+  bytes: Uint8Array<ArrayBuffer>;
+  stored: StoredFrames | null;
+  /** Frames below this offset have been counted before. */
+  countFrom: number;
+}
+
+export interface SaveTask {
+  kind: 'save';
+  partition: number;
+  generation: number;
+}
+
+export interface DropTask {
+  kind: 'drop';
+  partition: number;
+  generation: number;
+}
+
+export type Answer =
+  | { kind: 'assigned' }
+  /** The state could not be read; the partition was not assigned. */
+  | { kind: 'unreadable'; message: string }
+  | { kind: 'output'; output: BatchOutput; cpuMs: number }
+  /** Null while the state cannot be saved yet. */
+  | { kind: 'state'; state: Uint8Array<ArrayBuffer> | null }
+  | { kind: 'dropped' }
+  /** This thread does not have the partition in this generation. */
+  | { kind: 'unknown' };
+
+/** The buffers of an answer, each once, to be moved instead of copied. */
+export function buffersOf(answer: Answer): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  if (answer.kind === 'state' && answer.state !== null) buffers.add(answer.state.buffer);
+  if (answer.kind === 'output') {
+    for (const blocks of Object.values(answer.output.blocks)) for (const block of blocks) buffers.add(block.buffer);
+    for (const frame of answer.output.alarmFrames) buffers.add(frame.buffer);
+  }
+  return [...buffers];
+}

@@ -1,0 +1,91 @@
+/** Reads Native blocks back (the types that store/blocks.ts writes; see the grammar in store/native.ts), for tests. */
+export type NativeRow = Record<string, string | number | null>;
+
+export function readNative(bytes: Uint8Array): NativeRow[] {
+  const reader = new NativeReader(bytes);
+  const rows: NativeRow[] = [];
+  while (!reader.done()) rows.push(...reader.block());
+  return rows;
+}
+
+class NativeReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  done(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  block(): NativeRow[] {
+    const columns = this.#varint();
+    const rows = this.#varint();
+    const out: NativeRow[] = Array.from({ length: rows }, () => ({}));
+    for (let c = 0; c < columns; c++) {
+      const name = this.#string();
+      const values = this.#column(this.#string(), rows);
+      for (let r = 0; r < rows; r++) out[r][name] = values[r];
+    }
+    return out;
+  }
+
+  #column(type: string, rows: number): (string | number | null)[] {
+    const nullable = /^Nullable\((.*)\)$/.exec(type);
+    if (nullable !== null) {
+      const nulls = this.#many(rows, () => this.#bytes[this.#at++]);
+      return this.#column(nullable[1], rows).map((value, r) => (nulls[r] === 1 ? null : value));
+    }
+    if (type === 'LowCardinality(String)') {
+      this.#at += 8;
+      const width = 1 << (this.#u64() & 3);
+      const keys = this.#many(this.#u64(), () => this.#string());
+      return this.#many(this.#u64(), () => keys[this.#unsigned(width)]);
+    }
+    if (type === 'String') return this.#many(rows, () => this.#string());
+    if (type === 'Float64') return this.#many(rows, () => this.#f64());
+    if (type === 'UInt64' || type === 'DateTime64(3)') return this.#many(rows, () => this.#u64());
+    const width = /^UInt(8|16|32)$/.exec(type);
+    if (width === null) throw new Error(`a column of type ${type} is not read here`);
+    return this.#many(rows, () => this.#unsigned(Number(width[1]) / 8));
+  }
+
+  #many<Item>(count: number, read: () => Item): Item[] {
+    return Array.from({ length: count }, read);
+  }
+
+  #unsigned(width: number): number {
+    this.#at += width;
+    if (width === 1) return this.#bytes[this.#at - 1];
+    return width === 2 ? this.#view.getUint16(this.#at - 2, true) : this.#view.getUint32(this.#at - 4, true);
+  }
+
+  #f64(): number {
+    this.#at += 8;
+    return this.#view.getFloat64(this.#at - 8, true);
+  }
+
+  #u64(): number {
+    this.#at += 8;
+    return Number(this.#view.getBigInt64(this.#at - 8, true));
+  }
+
+  #varint(): number {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes[this.#at++];
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  #string(): string {
+    const length = this.#varint();
+    this.#at += length;
+    return Buffer.from(this.#bytes.subarray(this.#at - length, this.#at)).toString('utf8');
+  }
+}

@@ -1,0 +1,19 @@
+import type { StateColumn } from './aggregate.ts';
+
+/** The value with the smallest ts; of equal ts the first that arrived. Two doubles: value, ts. */
+export const width = 2;
+
+export function begin(state: StateColumn, at: number): void {
+  state[at + 1] = Number.POSITIVE_INFINITY;
+}
+
+export function push(state: StateColumn, at: number, value: number, tsMs: number): void {
+  if (tsMs < state[at + 1]) {
+    state[at] = value;
+    state[at + 1] = tsMs;
+  }
+}
+
+export function result(state: StateColumn, at: number): number {
+  return state[at];
+}

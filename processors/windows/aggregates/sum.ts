@@ -1,0 +1,16 @@
+import type { StateColumn } from './aggregate.ts';
+
+/** Plain sum in the order of the log, so that a replay rounds in the same way. */
+export const width = 1;
+
+export function begin(state: StateColumn, at: number): void {
+  state[at] = 0;
+}
+
+export function push(state: StateColumn, at: number, value: number): void {
+  state[at] += value;
+}
+
+export function result(state: StateColumn, at: number): number {
+  return state[at];
+}

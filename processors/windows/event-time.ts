@@ -1,0 +1,169 @@
+import { withRoom } from '../columns.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
+
+/**
+ * How far time has come, for each device by itself, so that a device with a wild clock hurts nobody else.
+ *
+ * - *Newest*: the largest ts that a device has sent (readings too far in the future excepted). A window's watermark is newest −
+ *   its outOfOrderMs.
+ * - *Clock*: the largest time received in the partition, ticks included. It is the only wall clock here, and it is on the log.
+ * - *Idle*: a device that was silent for idleMs of the clock is taken to have gone on at the clock's pace: its event time is
+ *   newest + (clock − last active). So its windows close, and no earlier than they would have in time of the device. When it
+ *   speaks again, its own newest counts again: a device that buffered while it was away is not late.
+ *
+ * Work that is due is found without looking at all devices: `due` holds for each device the event time of its next closing. A
+ * message that reaches it puts the device on the list of this frame; silent devices are in a wheel of seconds of the clock:
+ *
+ *     wheel: second → devices      a device stands in at most one second, no later than it can become idle and due;
+ *                                  when the second has passed it is looked at, and put further on if it is not yet due
+ */
+export class EventTime {
+  clockMs = 0;
+  readonly #idleMs: number;
+  #newest = new Float64Array(256).fill(NEVER);
+  #active = new Float64Array(256);
+  #due = new Float64Array(256).fill(Number.POSITIVE_INFINITY);
+  /** Second of the wheel in which a device stands, 0 for none. */
+  #scheduled = new Float64Array(256);
+  #wheel = new Map<number, number[]>();
+  /** No second before this one has devices. */
+  #wheelFrom = 0;
+  #listed = new Uint8Array(256);
+  #list: number[] = [];
+  #devices = 0;
+
+  constructor(idleMs: number) {
+    this.#idleMs = idleMs;
+  }
+
+  newest(device: number): number {
+    return this.#newest[device];
+  }
+
+  /** A message of a device was received. Called before its readings, with a device number at most one above all before. */
+  message(device: number, receivedMs: number): void {
+    if (device >= this.#devices) this.#grow(device);
+    if (receivedMs > this.clockMs) this.clockMs = receivedMs;
+    this.#active[device] = this.clockMs;
+  }
+
+  tick(receivedMs: number): void {
+    if (receivedMs > this.clockMs) this.clockMs = receivedMs;
+  }
+
+  /** A reading's ts, which is not too far in the future. */
+  reading(device: number, tsMs: number): void {
+    if (tsMs <= this.#newest[device]) return;
+    this.#newest[device] = tsMs;
+    if (tsMs >= this.#due[device]) this.#enlist(device);
+  }
+
+  /** There is something to do for the device when its event time reaches `eventMs`. */
+  wake(device: number, eventMs: number): void {
+    if (eventMs >= this.#due[device]) return;
+    this.#due[device] = eventMs;
+    if (eventMs <= this.#newest[device]) this.#enlist(device);
+    if (this.#scheduled[device] === 0) this.#schedule(device, this.#active[device] + this.#idleMs);
+  }
+
+  /** The frame has ended: gives every device that is due to `advance`, which returns when it is due next. */
+  endFrame(advance: (device: number, eventMs: number) => number): void {
+    if (this.#list.length > 0) {
+      for (const device of this.#list) {
+        this.#listed[device] = 0;
+        this.#due[device] = advance(device, this.#newest[device]);
+      }
+      this.#list = [];
+    }
+    const second = Math.floor(this.clockMs / 1000);
+    if (this.#wheel.size === 0 || second <= this.#wheelFrom) return;
+    this.#turnWheel(second, advance);
+  }
+
+  #turnWheel(second: number, advance: (device: number, eventMs: number) => number): void {
+    const passed: number[] = [];
+    // After a long silence of the partition it is cheaper to look at the seconds that hold something.
+    if (second - this.#wheelFrom > this.#wheel.size) {
+      for (const [s, devices] of this.#wheel) if (s < second) this.#take(s, devices, passed);
+    } else {
+      for (let s = this.#wheelFrom; s < second; s++) {
+        const devices = this.#wheel.get(s);
+        if (devices !== undefined) this.#take(s, devices, passed);
+      }
+    }
+    this.#wheelFrom = second;
+    // By number, so that the order does not depend on how the wheel was filled (a restored one is filled otherwise).
+    passed.sort((a, b) => a - b);
+    for (const device of passed) {
+      const silentMs = this.clockMs - this.#active[device];
+      const eventMs = this.#newest[device] + silentMs;
+      if (silentMs >= this.#idleMs && eventMs >= this.#due[device]) this.#due[device] = advance(device, eventMs);
+      if (this.#due[device] === Number.POSITIVE_INFINITY) continue;
+      // At the latest after another idleMs: a message that comes meanwhile cannot make it due before that.
+      const inMs = Math.max(this.#idleMs - silentMs, this.#due[device] - eventMs, 1000);
+      this.#schedule(device, this.clockMs + Math.min(inMs, this.#idleMs));
+    }
+  }
+
+  #take(second: number, devices: number[], into: number[]): void {
+    this.#wheel.delete(second);
+    for (const device of devices) {
+      this.#scheduled[device] = 0;
+      into.push(device);
+    }
+  }
+
+  #schedule(device: number, atMs: number): void {
+    const second = Math.max(Math.floor(atMs / 1000), this.#wheelFrom, 1);
+    this.#scheduled[device] = second;
+    const devices = this.#wheel.get(second);
+    if (devices === undefined) this.#wheel.set(second, [device]);
+    else devices.push(device);
+  }
+
+  #enlist(device: number): void {
+    if (this.#listed[device] === 1) return;
+    this.#listed[device] = 1;
+    this.#list.push(device);
+  }
+
+  #grow(device: number): void {
+    this.#newest = withRoom(this.#newest, device, NEVER);
+    this.#active = withRoom(this.#active, device, 0);
+    this.#due = withRoom(this.#due, device, Number.POSITIVE_INFINITY);
+    this.#scheduled = withRoom(this.#scheduled, device, 0);
+    this.#listed = withRoom(this.#listed, device, 0);
+    this.#devices = device + 1;
+  }
+
+  /** At the end of a frame. */
+  save(out: StateWriter): void {
+    out.varint(this.clockMs);
+    out.varint(this.#wheelFrom);
+    out.varint(this.#devices);
+    for (let d = 0; d < this.#devices; d++) {
+      out.varint(this.#newest[d] + 1);
+      out.varint(this.#active[d]);
+      out.varint(this.#due[d] === Number.POSITIVE_INFINITY ? 0 : this.#due[d] + 1);
+      out.varint(this.#scheduled[d]);
+    }
+  }
+
+  restore(from: StateReader, devicesMax: number): void {
+    this.clockMs = from.varint();
+    this.#wheelFrom = from.varint();
+    const devices = from.below(devicesMax + 1, 'the count of devices');
+    if (devices > 0) this.#grow(devices - 1);
+    for (let d = 0; d < devices; d++) {
+      this.#newest[d] = from.varint() - 1;
+      this.#active[d] = from.varint();
+      const due = from.varint();
+      this.#due[d] = due === 0 ? Number.POSITIVE_INFINITY : due - 1;
+      const second = from.varint();
+      if (second > 0) this.#schedule(d, second * 1000);
+    }
+  }
+}
+
+/** The newest ts of a device that has none: below every ts, which begin at 0. */
+const NEVER = -1;

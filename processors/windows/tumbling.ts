@@ -1,0 +1,226 @@
+import { matcher } from '../../model/pattern.ts';
+import type { Rollup } from '../../model/rollup.ts';
+import type { WindowSpec } from '../../model/window.ts';
+import { withRoom } from '../columns.ts';
+import type { SeriesDictionary } from '../series.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
+import { begin, push, result, WINDOW_STATE_WIDTH } from './aggregates/window-state.ts';
+import type { EventTime } from './event-time.ts';
+import type { WindowOperator } from './window.ts';
+
+/**
+ * Tumbling windows: [k·size, (k+1)·size) of event time, for each series.
+ *
+ *     first reading ──▶ open ──watermark ≥ end──▶ emitted (revision 1) ──watermark ≥ end + lateness──▶ gone
+ *                                                  │      ▲
+ *                                                  └late reading: revision + 1, once a frame
+ *
+ * The watermark is the device's event time − outOfOrderMs. A reading is too late when its window is gone, or would be by
+ * the device's newest ts; what an idle device's windows were closed by (event-time.ts) counts only for windows that were there,
+ * so that a device that buffered while it was away fills the windows of that time.
+ *
+ * State is rows of a shared column; the rows of a series are a list, newest window first:
+ *
+ *     #heads[series] ─▶ row ─▶ row ─▶ −1        row: [ start, revision, aggregates … ]
+ */
+export class TumblingWindow implements WindowOperator {
+  readonly horizonMs: number;
+  open = 0;
+  readonly #spec: WindowSpec;
+  readonly #series: SeriesDictionary;
+  readonly #time: EventTime;
+  readonly #matches: (metric: string) => boolean;
+  /** For each series its newest row; NONE, or UNMATCHED when this window does not take the metric. */
+  #heads = new Int32Array(1024);
+  #rows = new Float64Array(256 * ROW);
+  #next = new Int32Array(256);
+  #dirty = new Uint8Array(256);
+  #rowsUsed = 0;
+  #free = NONE;
+  /** Rows with a correction to emit, each with its series. */
+  #corrected: number[] = [];
+  /** For each device the end of the newest window that is gone; windows up to there take no more. */
+  #goneEnd = new Float64Array(256);
+
+  constructor(spec: WindowSpec, series: SeriesDictionary, time: EventTime) {
+    this.#spec = spec;
+    this.#series = series;
+    this.#time = time;
+    this.#matches = matcher(spec.metrics);
+    this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
+  }
+
+  seriesAdded(series: number): void {
+    this.#heads = withRoom(this.#heads, series, NONE);
+    this.#heads[series] = this.#matches(this.#series.metric(series)) ? NONE : UNMATCHED;
+    const device = this.#series.deviceOf(series);
+    this.#goneEnd = withRoom(this.#goneEnd, device, 0);
+  }
+
+  push(series: number, device: number, tsMs: number, value: number): boolean {
+    let row = this.#heads[series];
+    if (row === UNMATCHED) return true;
+    const size = this.#spec.sizeMs;
+    if (row === NONE || tsMs < this.#rows[row * ROW + START] || tsMs >= this.#rows[row * ROW + START] + size) {
+      row = this.#rowFor(series, device, tsMs);
+      if (row === NONE) return false;
+    }
+    const at = row * ROW;
+    // A window whose time has passed within this frame is still there; it takes no more all the same.
+    if (tsMs < this.#time.newest(device) && this.#isTooLate(device, this.#rows[at + START] + size)) return false;
+    if (this.#rows[at + REVISION] > 0 && this.#dirty[row] === 0) {
+      this.#dirty[row] = 1;
+      this.#corrected.push(row, series);
+    }
+    push(this.#rows, at + STATE, value, tsMs);
+    return true;
+  }
+
+  #isTooLate(device: number, endMs: number): boolean {
+    const spec = this.#spec;
+    return (
+      endMs <= this.#goneEnd[device] || endMs + spec.allowedLatenessMs + spec.outOfOrderMs <= this.#time.newest(device)
+    );
+  }
+
+  /** The row of the window that a reading falls into, when it is not the newest; NONE when it is too late. */
+  #rowFor(series: number, device: number, tsMs: number): number {
+    const size = this.#spec.sizeMs;
+    const startMs = Math.floor(tsMs / size) * size;
+    let before = NONE;
+    let row = this.#heads[series];
+    while (row !== NONE && this.#rows[row * ROW + START] > startMs) {
+      before = row;
+      row = this.#next[row];
+    }
+    if (row !== NONE && this.#rows[row * ROW + START] === startMs) return row;
+    if (this.#isTooLate(device, startMs + size)) return NONE;
+    const made = this.#take();
+    const at = made * ROW;
+    this.#rows[at + START] = startMs;
+    this.#rows[at + REVISION] = 0;
+    begin(this.#rows, at + STATE);
+    this.#dirty[made] = 0;
+    this.#next[made] = row;
+    if (before === NONE) this.#heads[series] = made;
+    else this.#next[before] = made;
+    this.#time.wake(device, startMs + size + this.#spec.outOfOrderMs);
+    return made;
+  }
+
+  #take(): number {
+    this.open++;
+    if (this.#free !== NONE) {
+      const row = this.#free;
+      this.#free = this.#next[row];
+      return row;
+    }
+    const row = this.#rowsUsed++;
+    this.#rows = withRoom(this.#rows, (row + 1) * ROW - 1, 0);
+    this.#next = withRoom(this.#next, row, 0);
+    this.#dirty = withRoom(this.#dirty, row, 0);
+    return row;
+  }
+
+  emitCorrections(emit: (rollup: Rollup) => void): void {
+    if (this.#corrected.length === 0) return;
+    for (let i = 0; i < this.#corrected.length; i += 2) {
+      const row = this.#corrected[i];
+      this.#dirty[row] = 0;
+      this.#emit(row, this.#corrected[i + 1], emit);
+    }
+    this.#corrected = [];
+  }
+
+  advance(device: number, eventMs: number, emit: (rollup: Rollup) => void): number {
+    const { sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
+    const watermarkMs = eventMs - outOfOrderMs;
+    let next = Number.POSITIVE_INFINITY;
+    let goneEnd = this.#goneEnd[device];
+    for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
+      let before = NONE;
+      let row = this.#heads[series];
+      while (row >= 0) {
+        const following = this.#next[row];
+        const endMs = this.#rows[row * ROW + START] + sizeMs;
+        if (this.#rows[row * ROW + REVISION] === 0 && endMs <= watermarkMs) this.#emit(row, series, emit);
+        if (endMs + allowedLatenessMs <= watermarkMs) {
+          if (endMs > goneEnd) goneEnd = endMs;
+          if (before === NONE) this.#heads[series] = following;
+          else this.#next[before] = following;
+          this.#next[row] = this.#free;
+          this.#free = row;
+          this.open--;
+        } else {
+          const emitted = this.#rows[row * ROW + REVISION] > 0;
+          const due = (emitted ? endMs + allowedLatenessMs : endMs) + outOfOrderMs;
+          if (due < next) next = due;
+          before = row;
+        }
+        row = following;
+      }
+    }
+    this.#goneEnd[device] = goneEnd;
+    return next;
+  }
+
+  #emit(row: number, series: number, emit: (rollup: Rollup) => void): void {
+    const at = row * ROW;
+    const startMs = this.#rows[at + START];
+    emit({
+      window: this.#spec.name,
+      device: this.#series.device(series),
+      metric: this.#series.metric(series),
+      startMs,
+      endMs: startMs + this.#spec.sizeMs,
+      ...result(this.#rows, at + STATE),
+      revision: ++this.#rows[at + REVISION],
+    });
+  }
+
+  save(out: StateWriter): void {
+    const devices = this.#series.devices.count;
+    out.varint(devices);
+    for (let d = 0; d < devices; d++) out.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0);
+    out.varint(this.open);
+    for (let series = 0; series < this.#series.count; series++) {
+      for (let row = this.#heads[series]; row >= 0; row = this.#next[row]) {
+        out.varint(series);
+        out.varint(this.#rows[row * ROW + START]);
+        out.varint(this.#rows[row * ROW + REVISION]);
+        for (let i = STATE; i < ROW; i++) out.f64(this.#rows[row * ROW + i]);
+      }
+    }
+  }
+
+  /** After `seriesAdded` was called for every series. Rows of series that are not taken any more are passed over. */
+  restore(from: StateReader): void {
+    const devices = from.count();
+    if (devices > 0) this.#goneEnd = withRoom(this.#goneEnd, devices - 1, 0);
+    for (let d = 0; d < devices; d++) this.#goneEnd[d] = from.varint();
+    const tails = new Map<number, number>();
+    for (let left = from.count(); left > 0; left--) {
+      const series = from.below(this.#series.count, 'a series');
+      const row = this.#take();
+      const at = row * ROW;
+      this.#rows[at + START] = from.varint();
+      this.#rows[at + REVISION] = from.varint();
+      for (let i = STATE; i < ROW; i++) this.#rows[at + i] = from.f64();
+      this.#dirty[row] = 0;
+      this.#next[row] = NONE;
+      const tail = tails.get(series);
+      if (tail === undefined) this.#heads[series] = row;
+      else this.#next[tail] = row;
+      tails.set(series, row);
+    }
+  }
+}
+
+const NONE = -1;
+const UNMATCHED = -2;
+
+/** Doubles of one row, and where they are. */
+const START = 0;
+const REVISION = 1;
+const STATE = 2;
+const ROW = STATE + WINDOW_STATE_WIDTH;

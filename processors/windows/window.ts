@@ -1,0 +1,40 @@
+import type { Rollup } from '../../model/rollup.ts';
+import type { WindowSpec } from '../../model/window.ts';
+import type { SeriesDictionary } from '../series.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
+import type { EventTime } from './event-time.ts';
+import { TumblingWindow } from './tumbling.ts';
+
+/**
+ * A window declaration at work on one partition. All calls come in the order of the log. What it emits is a function of the
+ * frames alone: results of windows whose time has come and corrections are emitted at the end of a frame.
+ */
+export interface WindowOperator {
+  /** A device's readings at or below newest − this are never taken. */
+  readonly horizonMs: number;
+  /** A new series; called once for each, in order. */
+  seriesAdded(series: number): void;
+  /** Takes a numeric reading. Returns false when it came too late for its window. */
+  push(series: number, device: number, tsMs: number, value: number): boolean;
+  /** Emits the corrections that the frame has caused. */
+  emitCorrections(emit: (rollup: Rollup) => void): void;
+  /**
+   * The device's event time has come to `eventMs`: emits what is complete and lets go of what takes no more. Returns the event time at
+   * which there is something to do next, Infinity for never.
+   */
+  advance(device: number, eventMs: number, emit: (rollup: Rollup) => void): number;
+  /** How many windows are open. */
+  readonly open: number;
+  save(out: StateWriter): void;
+  restore(from: StateReader): void;
+}
+
+/** Window kinds. A new kind is one file and one row. */
+const KINDS = {
+  tumbling: (spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator =>
+    new TumblingWindow(spec, series, time),
+} as const;
+
+export function openWindow(spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator {
+  return KINDS[spec.kind](spec, series, time);
+}
