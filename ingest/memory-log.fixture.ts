@@ -123,6 +123,11 @@ export class MemoryLog implements Log {
 
   async tail(topic: string, options: TailOptions): Promise<LogTail> {
     const tail = { topic, options };
+    for (let partition = 0; partition < this.partitions; partition++) {
+      const frames = this.#of(topic, partition);
+      const from = options.from === undefined ? frames.length : await options.from(partition);
+      if (from < frames.length) await options.onFrames(partition, frames.slice(from));
+    }
     this.#tails.push(tail);
     return { close: async () => void this.#tails.splice(this.#tails.indexOf(tail), 1) };
   }
