@@ -1,5 +1,11 @@
 import { Readable } from 'node:stream';
-import { type ClickHouseClient, ClickHouseError, type ClickHouseSettings, createClient } from '@clickhouse/client';
+import {
+  type ClickHouseClient,
+  ClickHouseError,
+  ClickHouseLogLevel,
+  type ClickHouseSettings,
+  createClient,
+} from '@clickhouse/client';
 import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { migrate } from './migrations.ts';
@@ -110,6 +116,7 @@ class ClickHouseStore implements Store {
       keep_alive: { enabled: true, idle_socket_ttl: 2000, eagerly_destroy_stale_sockets: true },
       compression: { request: false, response: false },
       clickhouse_settings: SETTINGS,
+      log: { level: ClickHouseLogLevel.OFF }, // What goes wrong is told to the caller.
     });
   }
 
