@@ -1,5 +1,5 @@
 import type { AlarmState, Severity } from '../model/alarm.ts';
-import type { StoreGate } from './store-gate.ts';
+import { IN_ORDER, type StoreGate } from './store-gate.ts';
 
 /** Everything that the gateway asks of the store, but for the series of a chart (series.ts). Times are epoch milliseconds. */
 
@@ -26,7 +26,7 @@ export async function listDevices(
      ${options.search === '' ? '' : 'AND positionCaseInsensitiveUTF8(device, {search:String}) > 0'}
      GROUP BY device ORDER BY device LIMIT {limit:UInt32}`,
     options,
-    ', optimize_aggregation_in_order = 1',
+    IN_ORDER,
   );
   return rows.map((r) => ({ device: r.device, lastSeenMs: Number(r.lastSeenMs), metrics: Number(r.metrics) }));
 }
@@ -145,14 +145,19 @@ export interface QuarantineRow {
 
 /** The newest quarantined messages, each position of the log once, with the beginning of their payload. */
 export async function listQuarantine(store: StoreGate, limit: number): Promise<QuarantineRow[]> {
-  const rows = await store.query<QuarantineRow>(
+  const rows = await store.query<Omit<QuarantineRow, 'payload'> & { head: string }>(
     `SELECT device, topic, ${ms('received')} AS receivedMs, reason,
-            toValidUTF8(substring(payload, 1, 256)) AS payload, length(payload) AS payloadBytes
+            toValidUTF8(substring(payload, 1, 256)) AS head, length(payload) AS payloadBytes
      FROM quarantine
      ORDER BY received DESC LIMIT 1 BY \`partition\`, \`offset\`, \`index\` LIMIT {limit:UInt32}`,
     { limit },
   );
-  return rows.map((r) => ({ ...r, receivedMs: Number(r.receivedMs), payloadBytes: Number(r.payloadBytes) }));
+  return rows.map(({ head, ...r }) => ({
+    ...r,
+    receivedMs: Number(r.receivedMs),
+    payload: head,
+    payloadBytes: Number(r.payloadBytes),
+  }));
 }
 
 export interface FleetCounts {
@@ -173,7 +178,7 @@ export async function countFleet(store: StoreGate): Promise<FleetCounts> {
             (SELECT count() FROM quarantine) AS quarantined,
             (SELECT count() FROM alarms FINAL WHERE state = 'raised') AS alarmsOpen`,
     {},
-    ', optimize_aggregation_in_order = 1',
+    IN_ORDER,
   );
   const row = rows[0];
   return {

@@ -54,6 +54,10 @@ export function buildServer(parts: ServerParts): FastifyInstance {
     requestTimeout: 15_000,
     keepAliveTimeout: 15_000,
     routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, _request, reply) => {
+      reply.headers(SECURITY_HEADERS);
+      refuse(reply, toProblem(error));
+    },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
   app.addHook('onRequest', async (request, reply) => {

@@ -28,7 +28,8 @@ export const DEVICES_MAX = 64;
  *
  * A device stays in one partition of the log and its readings enter the store in the order of the log, so that "offset ≥ the
  * highest seen" finds what is new. The newest frame may have been stored in parts (one block a day, one a batch), so that its offset is
- * asked for again and what was given already is left out.
+ * asked for again and what was given already is left out. Right after the start the readings of the newest frame come once more:
+ * the reader knows them by their offset or their time (dashboards/page/series-data.ts).
  */
 export class WatchHub {
   readonly #devices = new Map<string, DeviceWatch>();

@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { migrate } from './migrations.ts';
 import { Slots } from './slots.ts';
-import type { Store, TableName } from './store.ts';
+import type { QueryOptions, Store, TableName } from './store.ts';
 import type { Ttls } from './tables.ts';
 
 export interface StoreOptions extends Ttls {
@@ -175,12 +175,13 @@ class ClickHouseStore implements Store {
     for await (const _ of stream); // The socket is free again only when the answer has been read.
   }
 
-  async query<Row>(sql: string, params?: Record<string, unknown>, options?: { signal?: AbortSignal }): Promise<Row[]> {
+  async query<Row>(sql: string, params?: Record<string, unknown>, options?: QueryOptions): Promise<Row[]> {
     try {
       const result = await this.#client.query({
         query: sql,
         format: 'JSONEachRow',
         query_params: params,
+        clickhouse_settings: options?.settings as ClickHouseSettings | undefined,
         abort_signal: this.#signal(options?.signal),
       });
       return await result.json<Row>();

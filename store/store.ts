@@ -18,8 +18,11 @@ export interface Store {
     options: { token: string; signal?: AbortSignal },
   ): Promise<void>;
 
-  /** Rows of a query as objects. `params` are bound by the server ({name:Type} in the SQL). */
-  query<Row>(sql: string, params?: Record<string, unknown>, options?: { signal?: AbortSignal }): Promise<Row[]>;
+  /**
+   * Rows of a query as objects. `params` are bound by the server ({name:Type} in the SQL). `settings` are ClickHouse's own, for this
+   * query alone: a reader's may bound the work, while a SETTINGS clause in its SQL would be refused.
+   */
+  query<Row>(sql: string, params?: Record<string, unknown>, options?: QueryOptions): Promise<Row[]>;
 
   /** Runs a statement that gives no rows. */
   command(sql: string, params?: Record<string, unknown>): Promise<void>;
@@ -28,6 +31,11 @@ export interface Store {
   ping(): Promise<boolean>;
 
   close(): Promise<void>;
+}
+
+export interface QueryOptions {
+  signal?: AbortSignal;
+  settings?: Readonly<Record<string, number>>;
 }
 
 export type TableName = 'readings' | 'rollups' | 'alarms' | 'quarantine';
