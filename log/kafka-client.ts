@@ -1,8 +1,8 @@
-import { type Admin, AssignerProtocol, type Cluster, Kafka, logLevel, type Producer, type SASLOptions } from 'kafkajs';
+import { type Admin, AssignerProtocol, type Cluster, Kafka, logLevel, type SASLOptions } from 'kafkajs';
 import { SluiceError } from '../model/errors.ts';
 
 /** The only file that imports kafkajs (2.2.4). */
-export type { Admin, Producer, RecordMetadata } from 'kafkajs';
+export type { Admin } from 'kafkajs';
 
 export interface KafkaClientOptions {
   brokers: readonly string[];
@@ -14,8 +14,6 @@ export interface KafkaClientOptions {
 
 export interface KafkaClient {
   admin(): Admin;
-  /** Idempotent, acks=all; `retries` with up to a second between them. */
-  producer(retries: number): Producer;
   connection(): KafkaConnection;
 }
 
@@ -31,15 +29,7 @@ export function kafkaClient(options: KafkaClientOptions): KafkaClient {
     logLevel: logLevel.NOTHING,
   });
   return {
-    admin: () => kafka.admin({ retry: { retries: 8, initialRetryTime: 100, maxRetryTime: 1000 } }),
-    producer: (retries) =>
-      kafka.producer({
-        idempotent: true,
-        allowAutoTopicCreation: false,
-        maxInFlightRequests: 1,
-        createPartitioner: () => (args) => args.message.partition ?? 0,
-        retry: { retries, initialRetryTime: 50, maxRetryTime: 1000 },
-      }),
+    admin: () => kafka.admin({ retry: { retries: 4, initialRetryTime: 100, maxRetryTime: 1000 } }),
     connection: () => new KafkaConnection(kafka),
   };
 }
@@ -63,6 +53,12 @@ export interface FetchedPartition {
   messages: KafkaRecord[];
 }
 
+export interface ProducedMessage {
+  key: Buffer | null;
+  value: Buffer;
+  headers: Record<string, string>;
+}
+
 export interface GroupMemberInfo {
   memberId: string;
   memberMetadata: Buffer;
@@ -77,6 +73,17 @@ export interface KafkaBroker {
     isolationLevel: number;
     topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[];
   }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>;
+  initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: string; producerEpoch: number }>;
+  produce(request: {
+    acks: number;
+    timeout: number;
+    producerId: string;
+    producerEpoch: number;
+    topicData: {
+      topic: string;
+      partitions: { partition: number; firstSequence: number; messages: ProducedMessage[] }[];
+    }[];
+  }): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>;
   joinGroup(request: {
     groupId: string;
     sessionTimeout: number;
@@ -157,6 +164,12 @@ export class KafkaConnection {
   async broker(nodeId: number): Promise<KafkaBroker> {
     await this.#connect();
     return (await this.#cluster.findBroker({ nodeId: String(nodeId) })) as unknown as KafkaBroker;
+  }
+
+  /** Any broker. */
+  async anyBroker(): Promise<KafkaBroker> {
+    await this.#connect();
+    return (await this.#cluster.findControllerBroker()) as unknown as KafkaBroker;
   }
 
   async coordinator(groupId: string): Promise<KafkaBroker> {

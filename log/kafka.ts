@@ -68,7 +68,7 @@ class KafkaEngine implements Log {
     this.#admin = admin;
     this.#warn = options.onWarning ?? (() => undefined);
     this.#reader = client.connection();
-    this.#producer = new RecordProducer(client, options.frameBytesMax ?? FRAME_BYTES_MAX);
+    this.#producer = new RecordProducer(client.connection(), options.frameBytesMax ?? FRAME_BYTES_MAX);
   }
 
   async append(topic: string, partition: number, frame: Uint8Array): Promise<number> {
