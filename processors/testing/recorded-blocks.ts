@@ -1,0 +1,61 @@
+import type { Blocks } from '../batch-builder.ts';
+
+/** Blocks whose bytes are lines of text, one a row, so that a test can read and compare them. */
+export function recordedBlocks(): Blocks {
+  return {
+    readings: (names) => {
+      const lines = new Lines();
+      return Object.assign(lines, {
+        add(series: number, ...rest: unknown[]) {
+          lines.line([names.device(series), names.metric(series), ...rest]);
+        },
+      });
+    },
+    rollups: () => withAdd(new Lines()),
+    alarms: () => withAdd(new Lines()),
+    quarantine: () => {
+      const lines = new Lines();
+      return Object.assign(lines, {
+        add(row: { payload: Uint8Array }) {
+          lines.line([{ ...row, payload: Buffer.from(row.payload).toString('latin1') }]);
+        },
+      });
+    },
+  };
+}
+
+/** The rows of a recorded block. */
+export function linesOf(blocks: readonly Uint8Array[]): unknown[][] {
+  return blocks.flatMap((block) =>
+    Buffer.from(block)
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line)),
+  );
+}
+
+class Lines {
+  rows = 0;
+  #text: string[] = [];
+
+  line(values: unknown[]): void {
+    this.rows++;
+    this.#text.push(`${JSON.stringify(values)}\n`);
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    const text = this.#text.join('');
+    this.#text = [];
+    this.rows = 0;
+    return text === '' ? [] : [new TextEncoder().encode(text)];
+  }
+}
+
+function withAdd(lines: Lines) {
+  return Object.assign(lines, {
+    add(...values: unknown[]) {
+      lines.line(values);
+    },
+  });
+}
