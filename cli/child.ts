@@ -7,6 +7,11 @@ export interface ReadyMessage {
   type: 'ready';
 }
 
+/** What the supervisor tells its children. A child whose channel has closed is on its way out already. */
+export interface SupervisorMessage {
+  type: 'draining' | 'stop';
+}
+
 /**
  * V8 settings of the roles. Most of what they allocate dies young, and with the default young generation a third of a busy
  * door's time is garbage collection (docs/decisions/001-young-generation.md has the figures).
@@ -25,6 +30,9 @@ export function spawnSluice(name: string, args: readonly string[]): Child {
   const child = spawn(process.execPath, ['--enable-source-maps', ...(NODE_FLAGS[name] ?? []), main, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  const tellChild = (type: SupervisorMessage['type']): void => {
+    if (child.connected) child.send({ type } satisfies SupervisorMessage, () => undefined);
+  };
   return {
     pid: child.pid,
     onReady(listener) {
@@ -42,8 +50,14 @@ export function spawnSluice(name: string, args: readonly string[]): Child {
       child.once('error', (error) => tell(`cannot be started: ${error.message}`, null));
       child.once('exit', (code, signal) => tell(signal === null ? `exit code ${code}` : `signal ${signal}`, code));
     },
-    kill(signal) {
-      child.kill(signal);
+    announceStop() {
+      tellChild('draining');
+    },
+    stop() {
+      tellChild('stop');
+    },
+    kill() {
+      child.kill('SIGKILL');
     },
   };
 }

@@ -1,5 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
 import type { Logger } from '../model/logger.ts';
+import type { SupervisorMessage } from './child.ts';
 import { FATAL_EXIT_CODE } from './supervisor.ts';
 
 /** Something that runs until it is closed or fails. */
@@ -13,31 +14,57 @@ export interface Running {
 /** Errors by which a role tells that starting it again cannot help. */
 const FATAL_CODES = new Set(['CONFIG_INVALID', 'LISTEN_FAILED', 'LOG_LAYOUT', 'ACCESS_DENIED']);
 
+/** How long a role that is sent SIGTERM waits to hear that the supervisor was sent one too. */
+const SIGNAL_GRACE_MS = 500;
+
 /**
- * Runs one role in this process: opens it, tells the supervisor, drains on SIGTERM (and on SIGINT when there is no supervisor,
- * which otherwise orders the end of its roles itself), and exits: 0 after a drain, 1 on a failure, 78 when a restart cannot help.
+ * Calls `stop` when this process should drain and end: when the supervisor says so or is gone, and on SIGTERM and SIGINT.
+ * A terminal and a service manager signal the whole group of processes at once; under a supervisor that is stopping, its order
+ * counts (the door first, the store last), so the signal alone does nothing. A role that was signalled alone stops.
+ */
+export function onStop(stop: () => void): void {
+  let ordered = false;
+  process.on('message', (message: SupervisorMessage) => {
+    if (message.type === 'stop') stop();
+    else ordered = true;
+  });
+  process.on('disconnect', stop);
+  const signalled = (): void => {
+    if (process.connected !== true) {
+      stop();
+      return;
+    }
+    setTimeout(() => {
+      if (!ordered) stop();
+    }, SIGNAL_GRACE_MS);
+  };
+  process.on('SIGTERM', signalled);
+  process.on('SIGINT', signalled);
+}
+
+/**
+ * Runs one role in this process: opens it, tells the supervisor, drains when it should stop, and exits: 0 after a drain, 1 on
+ * a failure, 78 when a restart cannot help.
  */
 export async function runUntilStopped(open: () => Promise<Running>, logger: Logger): Promise<never> {
   let stop!: () => void;
   const stopped = new Promise<null>((resolve) => {
     stop = () => resolve(null);
   });
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', () => {
-    if (process.connected !== true) stop();
-  });
-  process.on('disconnect', stop);
+  onStop(stop);
   process.on('uncaughtException', (error) => {
     logger.error('ended by an error that nobody handled', { error });
     process.exit(1);
   });
 
-  let running: Running;
+  let running: Running | null;
   try {
-    running = await open();
+    running = await Promise.race([open(), stopped]);
   } catch (error) {
     return exitWith(error, logger);
   }
+  // Stopped while it was opening: no work was taken, so there is none to finish.
+  if (running === null) process.exit(0);
   process.send?.({ type: 'ready' });
   const failure = await Promise.race([stopped, running.failed]);
   if (failure !== null) logger.error('cannot go on', { error: failure });

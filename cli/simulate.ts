@@ -3,6 +3,7 @@ import { blast } from '../device-sim/blast.ts';
 import { type SimulateProgress, simulate } from '../device-sim/simulate.ts';
 import { type Troubles, troublesOf } from '../device-sim/troubles.ts';
 import { SluiceError } from '../model/errors.ts';
+import { onStop } from './lifecycle.ts';
 
 /** Options of `sluice simulate`, as commander gives them. */
 export interface SimulateCommand {
@@ -104,13 +105,10 @@ export function credentialsOf(options: {
   };
 }
 
-/** Aborts on SIGINT, SIGTERM, and when the supervisor that started this process is gone. */
+/** Aborts when this process should stop. */
 export function stopOnSignal(): AbortSignal {
   const abort = new AbortController();
-  const stop = (): void => abort.abort();
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('disconnect', stop);
+  onStop(() => abort.abort());
   return abort.signal;
 }
 

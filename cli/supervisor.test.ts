@@ -17,8 +17,14 @@ class FakeChild implements Child {
   onExit(listener: (reason: string, code: number | null) => void): void {
     this.#exit.push(listener);
   }
-  kill(signal: 'SIGTERM' | 'SIGKILL'): void {
-    this.signals.push(signal);
+  announceStop(): void {
+    this.signals.push('announced');
+  }
+  stop(): void {
+    this.signals.push('stop');
+  }
+  kill(): void {
+    this.signals.push('kill');
   }
   ready(): void {
     for (const l of this.#ready) l();
@@ -125,13 +131,13 @@ describe('supervisor', () => {
     const stopped = supervisor.stop();
     await turn();
     const [store, door] = started.map((s) => s.child);
-    expect(door.signals).toEqual(['SIGTERM']);
-    expect(store.signals).toEqual([]);
+    expect(door.signals).toEqual(['announced', 'stop']);
+    expect(store.signals).toEqual(['announced']);
     clock.advance(500);
-    expect(door.signals).toEqual(['SIGTERM', 'SIGKILL']);
+    expect(door.signals).toEqual(['announced', 'stop', 'kill']);
     door.exit(null);
     await turn();
-    expect(store.signals).toEqual(['SIGTERM']);
+    expect(store.signals).toEqual(['announced', 'stop']);
     store.exit(0);
     expect(await stopped).toBe(false);
     clock.advance(100_000);

@@ -24,7 +24,11 @@ export interface Child {
   onReady(listener: () => void): void;
   /** Called once; `reason` is for people: "exit code 1", "signal SIGKILL", "cannot be started: …". */
   onExit(listener: (reason: string, code: number | null) => void): void;
-  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
+  /** Everything is going to stop: the child goes on until `stop`, even when it is sent a signal of its own meanwhile. */
+  announceStop(): void;
+  /** Asks the child to drain and exit. */
+  stop(): void;
+  kill(): void;
 }
 
 export interface SupervisorOptions {
@@ -115,7 +119,10 @@ export class Supervisor {
   async stop(): Promise<boolean> {
     this.#stopping = true;
     this.#changed();
-    for (const slot of this.#slots) slot.timer?.cancel();
+    for (const slot of this.#slots) {
+      slot.timer?.cancel();
+      slot.child?.announceStop();
+    }
     const first = this.#options.stopOrder;
     const ordered = [...this.#slots].sort((a, b) => rank(first, a.spec.name) - rank(first, b.spec.name));
     let clean = true;
@@ -165,9 +172,9 @@ export class Supervisor {
       this.#options.logger.error(`${slot.spec.name} did not drain in time and is killed`, {
         drainMaxMs: this.#options.drainMaxMs,
       });
-      child.kill('SIGKILL');
+      child.kill();
     });
-    child.kill('SIGTERM');
+    child.stop();
     await ended;
     timer.cancel();
     return clean;
