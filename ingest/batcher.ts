@@ -4,7 +4,7 @@ import { SluiceError } from '../model/errors.ts';
 import { encodeIdentity, FrameBuilder, TICK_TOPIC } from '../model/frame.ts';
 import type { Logger } from '../model/logger.ts';
 import { TELEMETRY } from '../model/topics.ts';
-import { OpenFrame } from './open-frame.ts';
+import { AckLists, OpenFrame } from './open-frame.ts';
 import type { Pressure } from './pressure.ts';
 
 export interface BatchOptions {
@@ -63,6 +63,7 @@ export class Batcher {
   readonly #logger: Logger;
   readonly #pressure: Pressure;
   readonly #partitions: PartitionState[] = [];
+  readonly #ackLists = new AckLists();
   #scheduled = false;
   #linger: TimerHandle | null = null;
   #lastFailureLogMs = Number.NEGATIVE_INFINITY;
@@ -81,7 +82,7 @@ export class Batcher {
       this.#partitions.push({
         index,
         builder: new FrameBuilder(FRAME_ROOM_MIN),
-        open: new OpenFrame(index),
+        open: new OpenFrame(this.#ackLists),
         waiting: [],
         appending: null,
         roomBytes: FRAME_ROOM_MIN,
@@ -182,7 +183,7 @@ export class Batcher {
     const bytes = state.builder.bytes;
     state.roomBytes = Math.max(FRAME_ROOM_MIN, bytes + (bytes >>> 2), state.roomBytes - (state.roomBytes >>> 3));
     frame.bytes = state.builder.finish(Math.min(state.roomBytes, this.#options.frameBytesMax));
-    state.open = new OpenFrame(state.index);
+    state.open = new OpenFrame(this.#ackLists);
     state.waiting.push(frame);
     state.lastFrameMs = this.#clock.nowMs();
   }

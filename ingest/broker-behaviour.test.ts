@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { MqttClient } from 'mqtt';
+import { generate } from 'mqtt-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../model/errors.ts';
 import { eventually, openTestDoor, settle, type TestDoor, telemetry } from './door.fixture.ts';
@@ -112,6 +113,40 @@ describe('to subscribers the door is a broker like any other', () => {
     const will = { topic: 'wills', payload: Buffer.from('lost'), qos: 1, retain: false };
     (await door.accepted('d1', { will })).send(Buffer.from([0x00, 0x00]));
     await eventually(() => got.length === 1);
+  });
+
+  it('what a client sends before it leaves or hangs up is still delivered', async () => {
+    door = await openTestDoor();
+    const subscriber = await door.client();
+    const got = listen(subscriber);
+    await subscriber.subscribeAsync('#', { qos: 1 });
+    const polite = await door.accepted('d1');
+    polite.send(telemetry('d1', 'kept', 1, { retain: true }), { cmd: 'disconnect' });
+    await eventually(() => got.length === 1);
+    const rude = await door.accepted('d2');
+    const news = { cmd: 'publish', topic: 'news', qos: 0, dup: false, retain: false } as const;
+    rude.send(...Array.from({ length: 300 }, (_, i) => generate({ ...news, payload: `${i} ${'x'.repeat(1000)}` })));
+    rude.socket.end();
+    await eventually(() => got.length === 301);
+  });
+
+  it('a subscriber that does not read is cut off, and nobody else waits for it any longer', async () => {
+    door = await openTestDoor({ limits: { subscriberStallMsMax: 300 }, batch: { inFlightBytesMax: 1 << 20 } });
+    const frozen = await door.accepted('frozen');
+    frozen.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'devices/#', qos: 0 }] });
+    await frozen.next('suback');
+    frozen.socket.pause();
+    const other = await door.client();
+    const got = listen(other);
+    await other.subscribeAsync('devices/#', { qos: 0 });
+    const device = await door.accepted('d1');
+    const payload = 'x'.repeat(100_000);
+    for (let id = 1; id <= 200; id++) device.send(telemetry('d1', payload, id));
+    await device.until(() => device.acked.length === 200);
+    await eventually(() => got.length === 200);
+    await eventually(() => door.door.stats().connections === 2);
+    expect(door.lines.has('drain timeout')).toBe(true);
+    expect(door.door.stats().socketsPaused).toBe(0);
   });
 
   it('publishes for the program itself', async () => {

@@ -43,6 +43,8 @@ export interface BrokerHooks<Peer extends BrokerPeer> {
   ): void;
   /** A message of this client has been given to its subscribers. */
   published(peer: Peer, message: BrokerMessage): void;
+  /** The broker has given a client up because of this. */
+  failed(peer: Peer, clientId: string, reason: string): void;
   maySubscribe(peer: Peer, filter: string): boolean;
   mayReceive(peer: Peer, topic: string): boolean;
 }
@@ -122,10 +124,9 @@ export async function startBroker<Peer extends BrokerPeer>(
   (aedes as EventEmitter).on('error', (error: Error) =>
     logger.error('the broker reports an error', { reason: error.message }),
   );
-  aedes.on('clientError', (client, error) =>
-    logger.debug('client error', { client: client.id, reason: error.message }),
-  );
-  aedes.on('connectionError', (_client, error) => logger.debug('connection error', { reason: error.message }));
+  const failed = (client: Client, error: Error): void => hooks.failed(peerOf(client), client.id ?? '', error.message);
+  aedes.on('clientError', failed);
+  aedes.on('connectionError', failed);
   await aedes.listen();
   countStoredSubscriptions(aedes, hooks, peerOf, filters);
   return {

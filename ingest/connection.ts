@@ -7,7 +7,7 @@ import type { BrokerMessage } from './broker.ts';
 import { type BrokerPeer, BrokerStream } from './broker-stream.ts';
 import { judgeConnect } from './connect-guard.ts';
 import type { DoorLimits } from './limits.ts';
-import { connack, encodePubacks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
+import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
 import type { AckReceiver } from './open-frame.ts';
 import { packetProblem, publishPacketProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
@@ -47,6 +47,8 @@ const PAUSE = {
 
 /** After the last byte was written, a peer has this long to close its side. */
 const LINGER_MS = 1000;
+/** What a client sent before it hung up is given this long to be worked off. */
+const READ_OUT_MS = 10_000;
 /** A message that goes through the broker costs more than its bytes while it is in flight. */
 const FAN_OUT_BYTES = 1024;
 
@@ -74,6 +76,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
   clean = true;
   principal: Principal | null = null;
   willTopic: string | null = null;
+  /** Why it was ended, if not by the client. */
+  reason: string | null = null;
   /** True once the broker has accepted the client, until it is closed. */
   ready = false;
   readonly #wire: Duplex;
@@ -100,6 +104,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
   #openedMs: number;
   #heardMs: number;
   #keepAliveMs = 0;
+  /** The socket is gone. */
+  #lost = false;
   #closedMs = 0;
 
   constructor(wire: Duplex, remote: string, loopback: boolean, parts: ConnectionParts) {
@@ -113,7 +119,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     wire.on('data', (chunk: Uint8Array) => this.#onData(chunk));
     wire.on('drain', () => this.#onDrain());
     wire.on('end', () => this.#onEnd());
-    wire.on('error', () => this.#onLost());
+    wire.on('error', () => this.#end());
     wire.on('close', () => this.#onLost());
     parts.serve(this.#stream);
   }
@@ -216,7 +222,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     this.#phase = 'connecting';
     this.#pause(PAUSE.hold);
     // The broker does not see the lane's packets nor our pauses, so the keep-alive is ours: it is given none.
-    const copy = bytes.slice(start, end);
+    const copy = copyOf(bytes, start, end);
     copy[verdict.keepAliveAt - start] = 0;
     copy[verdict.keepAliveAt - start + 1] = 0;
     this.#stream.push(copy);
@@ -263,7 +269,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     const frame = this.#parts.batcher.add(route.partition, this.#heardMs, route.identity, bytes, payloadStart, end);
     if (id !== 0) frame.expect(this, id);
     if (this.#parts.filters.matches(route.device)) {
-      this.#fanOut(route, first === 0x30 ? 0 : 1, bytes.slice(payloadStart, end));
+      this.#fanOut(route, first === 0x30 ? 0 : 1, copyOf(bytes, payloadStart, end));
     }
   }
 
@@ -377,10 +383,12 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     this.#stream.push(null);
   }
 
+  /** The socket is gone. What came before a proper end is still the broker's to read; it then closes the stream. */
   #onLost(): void {
-    if (this.#phase !== 'closed') this.#end();
-    this.#wire.destroy();
-    this.#parts.closed(this);
+    this.#lost = true;
+    this.#closedMs = this.#parts.clock.nowMs();
+    if (this.#phase === 'closed') this.#parts.closed(this);
+    else if (!this.#wireEnded) this.#end();
   }
 
   #pause(reason: number): void {
@@ -404,6 +412,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
   /** Ends the connection for a reason that is logged; what was written is still sent. */
   close(reason: string): void {
     if (this.#phase === 'closed') return;
+    this.reason = reason;
     this.#parts.closing(this, reason);
     this.#end();
   }
@@ -424,6 +433,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     this.#phase = 'closed';
     this.ready = false;
     this.#closedMs = this.#parts.clock.nowMs();
+    this.#stash.length = 0;
     this.#parts.pressure.forget(this);
     this.#brokerWaits?.();
     this.#brokerWaits = null;
@@ -432,12 +442,17 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable {
     // What still comes is thrown away, so that the peer gets our last bytes instead of a reset.
     this.#pauses = 0;
     this.#wire.resume();
+    if (this.#lost) this.#parts.closed(this);
   }
 
   /** Looks after the times: called about once a second. */
   sweep(nowMs: number): void {
     if (this.#phase === 'closed') {
       if (nowMs - this.#closedMs > LINGER_MS) this.#wire.destroy();
+      return;
+    }
+    if (this.#lost) {
+      if (nowMs - this.#closedMs > READ_OUT_MS) this.#end();
       return;
     }
     if (this.#phase === 'fresh') {

@@ -1,6 +1,5 @@
 import type { Clock } from '../model/clock.ts';
 import type { SluiceError } from '../model/errors.ts';
-import type { Logger } from '../model/logger.ts';
 import { type Access, mayReceive, maySubscribe, publishProblem } from './access.ts';
 import type { Batcher } from './batcher.ts';
 import type { BrokerClient, BrokerHooks, BrokerMessage } from './broker.ts';
@@ -8,6 +7,7 @@ import type { Connection } from './connection.ts';
 import { isDeviceId, telemetryDevice } from './device-id.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
 import type { Qos2Handshakes } from './qos2-handshakes.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import { routeOf } from './telemetry-routes.ts';
 
 interface HookParts {
@@ -16,7 +16,7 @@ interface HookParts {
   handshakes: Qos2Handshakes;
   counters: { connectionsRefused: number; packetsRefused: number };
   clock: Clock;
-  logger: Logger;
+  refusals: RefusalLog;
 }
 
 const NO_WIRE = new Uint8Array(0);
@@ -51,12 +51,20 @@ export class DoorHooks implements BrokerHooks<Connection> {
 
   #deny(connection: Connection, client: string, returnCode: number, reason: string) {
     this.#parts.counters.connectionsRefused++;
-    this.#parts.logger.warn('client refused', { remote: connection.remote, client, returnCode, reason });
+    connection.reason = reason;
+    this.#parts.refusals.say('client refused', { remote: connection.remote, client, returnCode, reason });
     return { granted: false as const, returnCode, reason };
   }
 
   ready(connection: Connection, client: BrokerClient): void {
     connection.accepted(client.id, client.clean);
+  }
+
+  /** The broker ended the connection by itself, which is told unless the reason was known here first. */
+  failed(connection: Connection, clientId: string, reason: string): void {
+    if (connection.reason !== null) return;
+    connection.reason = reason;
+    this.#parts.refusals.say('connection closed', { remote: connection.remote, client: clientId, reason });
   }
 
   /**

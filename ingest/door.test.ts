@@ -139,6 +139,8 @@ describe('ticks', () => {
     expect(door.log.held).toHaveLength(1);
     door.log.holding = false;
     door.log.release();
+    await settle();
+    expect(door.log.ticks()).toHaveLength(1);
   });
 });
 

@@ -13,6 +13,7 @@ import { DOOR_LIMITS, type DoorLimits } from './limits.ts';
 import { type Arrival, type DoorAddresses, type ListenerOptions, type Listeners, openListeners } from './listeners.ts';
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { TelemetryFilters } from './telemetry-filters.ts';
 
 export interface DoorOptions {
@@ -68,6 +69,7 @@ class OpenDoor implements Door {
   readonly #handshakes = new Qos2Handshakes();
   readonly #connections = new Set<Connection>();
   readonly #counters = { bytesReceived: 0, packetsRefused: 0, connectionsRefused: 0 };
+  readonly #refusals: RefusalLog;
   readonly #hooks: DoorHooks;
   readonly #parts: ConnectionParts;
   #broker: Broker<Connection> | null = null;
@@ -88,13 +90,14 @@ class OpenDoor implements Door {
         if (this.#closing === null) resolve(error);
       };
     });
+    this.#refusals = new RefusalLog(this.#logger, this.#clock);
     this.#hooks = new DoorHooks({
       access: new Access(options.access),
       batcher: this.#batcher,
       handshakes: this.#handshakes,
       counters: this.#counters,
       clock: this.#clock,
-      logger: this.#logger,
+      refusals: this.#refusals,
     });
     this.#relay = new AlarmRelay(
       options.log,
@@ -195,7 +198,7 @@ class OpenDoor implements Door {
   #arrive({ wire, remote, loopback }: Arrival): void {
     if (this.#closing !== null || this.#connections.size >= this.#limits.connectionsMax) {
       this.#counters.connectionsRefused++;
-      this.#logger.warn('connection refused', {
+      this.#refusals.say('connection refused', {
         remote,
         reason: `${this.#connections.size} connections; see limits.connectionsMax`,
       });
@@ -213,7 +216,7 @@ class OpenDoor implements Door {
   }
 
   #say(connection: Connection, reason: string): void {
-    this.#logger.warn('connection closed', { remote: connection.remote, client: connection.clientId, reason });
+    this.#refusals.say('connection closed', { remote: connection.remote, client: connection.clientId, reason });
   }
 
   #sweep(): void {

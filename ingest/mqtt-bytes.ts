@@ -48,6 +48,11 @@ export function encodePubacks(ids: Uint16Array, count: number): Buffer {
   return out;
 }
 
+/** A copy of its own; `slice` of a Buffer would keep the whole chunk alive. */
+export function copyOf(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(from, to));
+}
+
 /** The big-endian 16-bit number at `at`. */
 export function readUint16(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1];

@@ -27,21 +27,25 @@ export class AckList {
   }
 }
 
-const POOL_MAX = 4096;
+const LISTS_MAX = 4096;
 /** A list that once grew very large is not kept. */
-const POOLED_IDS_MAX = 16 * 1024;
-const pool: AckList[] = [];
+const KEPT_IDS_MAX = 16 * 1024;
 
-function takeList(receiver: AckReceiver): AckList {
-  const list = pool.pop() ?? new AckList();
-  list.receiver = receiver;
-  return list;
-}
+/** Lists that are not in use. */
+export class AckLists {
+  readonly #free: AckList[] = [];
 
-function giveBack(list: AckList): void {
-  list.receiver = null;
-  list.count = 0;
-  if (pool.length < POOL_MAX && list.ids.length <= POOLED_IDS_MAX) pool.push(list);
+  take(receiver: AckReceiver): AckList {
+    const list = this.#free.pop() ?? new AckList();
+    list.receiver = receiver;
+    return list;
+  }
+
+  giveBack(list: AckList): void {
+    list.receiver = null;
+    list.count = 0;
+    if (this.#free.length < LISTS_MAX && list.ids.length <= KEPT_IDS_MAX) this.#free.push(list);
+  }
 }
 
 /**
@@ -49,19 +53,19 @@ function giveBack(list: AckList): void {
  * fires once.
  */
 export class OpenFrame {
-  readonly partition: number;
   /** Set when the frame is handed to the log. */
   bytes: Uint8Array = new Uint8Array(0);
   messages = 0;
   /** When its first message came, ms. */
   openedMs = 0;
+  readonly #free: AckLists;
   readonly #lists: AckList[] = [];
   readonly #byReceiver = new Map<AckReceiver, AckList>();
   #last: AckList | null = null;
   #settled: Settled[] | null = null;
 
-  constructor(partition: number) {
-    this.partition = partition;
+  constructor(free: AckLists) {
+    this.#free = free;
   }
 
   /** Notes that a receiver waits for the PUBACK of `id`. */
@@ -70,7 +74,7 @@ export class OpenFrame {
     if (list === null || list.receiver !== receiver) {
       list = this.#byReceiver.get(receiver) ?? null;
       if (list === null) {
-        list = takeList(receiver);
+        list = this.#free.take(receiver);
         this.#lists.push(list);
         this.#byReceiver.set(receiver, list);
       }
@@ -88,7 +92,7 @@ export class OpenFrame {
   succeed(): void {
     for (const list of this.#lists) {
       list.receiver!.acknowledge(list.ids, list.count);
-      giveBack(list);
+      this.#free.giveBack(list);
     }
     this.#finish(null);
   }
@@ -96,7 +100,7 @@ export class OpenFrame {
   fail(error: SluiceError): void {
     for (const list of this.#lists) {
       list.receiver!.appendFailed(error);
-      giveBack(list);
+      this.#free.giveBack(list);
     }
     this.#finish(error);
   }

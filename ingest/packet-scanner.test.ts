@@ -59,7 +59,7 @@ describe('the packet scanner', () => {
           expect(scan([all])).toEqual(expected);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 60 },
     );
   });
 

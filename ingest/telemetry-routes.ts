@@ -3,6 +3,7 @@ import { partitionOf } from '../model/partition.ts';
 import { type Principal, publishProblem } from './access.ts';
 import { telemetryDevice } from './device-id.ts';
 import type { DoorLimits } from './limits.ts';
+import { copyOf } from './mqtt-bytes.ts';
 import { topicProblem } from './packet-guard.ts';
 
 /** Where the messages of one telemetry topic go, worked out once for each connection and topic. */
@@ -17,7 +18,7 @@ export interface Route {
 }
 
 /** A gateway may speak for many devices over one connection; more than this many routes are worked out again. */
-const ROUTES_MAX = 4096;
+const ROUTES_MAX = 1024;
 
 /**
  * The telemetry topics that one connection publishes on. Nearly always it is the one of the message before, which
@@ -60,7 +61,7 @@ export class TelemetryRoutes {
     if (device === null) return null;
     this.problem = publishProblem(this.#principal, topic);
     if (this.problem !== null) return null;
-    const route = routeOf(device, topic, this.#partitions, bytes.slice(from, to));
+    const route = routeOf(device, topic, this.#partitions, copyOf(bytes, from, to));
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
     this.#routes.set(key, route);
     this.#current = route;
