@@ -13,52 +13,49 @@ import type { StateReader, StateWriter } from './state-bytes.ts';
  * below the horizon are neither kept nor asked for: no window takes them, and the store's key makes them one.
  */
 export class SeenTimes {
-  /** 0: no time yet; 1: one time, no step yet; 2: a run. */
-  #phase = new Uint8Array(1024);
-  #start = new Float64Array(1024);
-  #step = new Float64Array(1024);
-  #end = new Float64Array(1024);
+  /** Rows of ROW doubles, so that a reading touches one cache line: phase (0 no time yet, 1 one time, 2 a run), start, step, end. */
+  #runs = new Float64Array(1024 * ROW);
   readonly #older = new Map<number, Older>();
 
   /** Records a time at or above `horizonMs`. Returns false when the series has had it: it is a redelivery. */
   record(series: number, tsMs: number, horizonMs: number): boolean {
-    if (series >= this.#phase.length) this.#grow(series);
-    const phase = this.#phase[series];
+    const at = series * ROW;
+    if (at >= this.#runs.length) this.#grow(series);
+    const runs = this.#runs;
+    const phase = runs[at];
     if (phase === 2) {
-      const end = this.#end[series];
-      if (tsMs - end === this.#step[series]) {
-        this.#end[series] = tsMs;
+      const end = runs[at + END];
+      if (tsMs - end === runs[at + STEP]) {
+        runs[at + END] = tsMs;
         return true;
       }
       if (tsMs <= end) return this.#recordOlder(series, tsMs, horizonMs);
       this.#closeRun(series, horizonMs);
     } else if (phase === 1) {
-      const start = this.#start[series];
+      const start = runs[at + START];
       if (tsMs <= start) return this.#recordOlder(series, tsMs, horizonMs);
-      this.#step[series] = tsMs - start;
-      this.#end[series] = tsMs;
-      this.#phase[series] = 2;
+      runs[at] = 2;
+      runs[at + STEP] = tsMs - start;
+      runs[at + END] = tsMs;
       return true;
     }
-    this.#phase[series] = 1;
-    this.#start[series] = tsMs;
-    this.#end[series] = tsMs;
-    this.#step[series] = 0;
+    runs[at] = 1;
+    runs[at + START] = tsMs;
+    runs[at + STEP] = 0;
+    runs[at + END] = tsMs;
     return true;
   }
 
   #grow(series: number): void {
-    this.#phase = withRoom(this.#phase, series, 0);
-    this.#start = withRoom(this.#start, series, 0);
-    this.#step = withRoom(this.#step, series, 0);
-    this.#end = withRoom(this.#end, series, 0);
+    this.#runs = withRoom(this.#runs, (series + 1) * ROW - 1, 0);
   }
 
   #recordOlder(series: number, tsMs: number, horizonMs: number): boolean {
-    const start = this.#start[series];
-    const phase = this.#phase[series];
+    const at = series * ROW;
+    const start = this.#runs[at + START];
+    const phase = this.#runs[at];
     if (tsMs === start) return false;
-    if (phase === 2 && tsMs > start && (tsMs - start) % this.#step[series] === 0) return false;
+    if (phase === 2 && tsMs > start && (tsMs - start) % this.#runs[at + STEP] === 0) return false;
     const older = this.#olderOf(series);
     if (older.has(tsMs)) return false;
     older.prune(horizonMs);
@@ -67,9 +64,10 @@ export class SeenTimes {
   }
 
   #closeRun(series: number, horizonMs: number): void {
-    const start = this.#start[series];
-    const step = this.#step[series];
-    const end = this.#end[series];
+    const at = series * ROW;
+    const start = this.#runs[at + START];
+    const step = this.#runs[at + STEP];
+    const end = this.#runs[at + END];
     if (end < horizonMs) return;
     const older = this.#olderOf(series);
     older.prune(horizonMs);
@@ -88,13 +86,16 @@ export class SeenTimes {
 
   save(out: StateWriter, seriesCount: number): void {
     for (let s = 0; s < seriesCount; s++) {
-      const phase = s < this.#phase.length ? this.#phase[s] : 0;
+      const at = s * ROW;
+      const phase = at < this.#runs.length ? this.#runs[at] : 0;
       out.varint(phase);
       if (phase === 0) continue;
-      out.varint(this.#start[s]);
+      const start = this.#runs[at + START];
+      out.varint(start);
       if (phase === 2) {
-        out.varint(this.#step[s]);
-        out.varint(Math.round((this.#end[s] - this.#start[s]) / this.#step[s]));
+        const step = this.#runs[at + STEP];
+        out.varint(step);
+        out.varint(Math.round((this.#runs[at + END] - start) / step));
       }
     }
     out.varint(this.#older.size);
@@ -108,15 +109,17 @@ export class SeenTimes {
     if (seriesCount > 0) this.#grow(seriesCount - 1);
     for (let s = 0; s < seriesCount; s++) {
       const phase = from.below(3, 'a phase');
-      this.#phase[s] = phase;
+      const at = s * ROW;
+      this.#runs[at] = phase;
       if (phase === 0) continue;
       const start = from.varint();
-      this.#start[s] = start;
-      this.#end[s] = start;
+      this.#runs[at + START] = start;
+      this.#runs[at + END] = start;
       if (phase === 2) {
-        this.#step[s] = from.varint();
-        this.#end[s] = start + this.#step[s] * from.varint();
-        if (this.#step[s] === 0) from.unreadable('a run does not move');
+        const step = from.varint();
+        if (step === 0) from.unreadable('a run does not move');
+        this.#runs[at + STEP] = step;
+        this.#runs[at + END] = start + step * from.varint();
       }
     }
     for (let left = from.count(); left > 0; left--) {
@@ -125,6 +128,12 @@ export class SeenTimes {
     }
   }
 }
+
+/** Where the parts of a row are; the phase is the first. */
+const START = 1;
+const STEP = 2;
+const END = 3;
+const ROW = 4;
 
 /** A shorter run costs more as a run than as single times. */
 const RUN_MIN = 4;

@@ -20,11 +20,11 @@ import type { StateReader, StateWriter } from '../state-bytes.ts';
 export class EventTime {
   clockMs = 0;
   readonly #idleMs: number;
-  #newest = new Float64Array(256).fill(NEVER);
-  #active = new Float64Array(256);
-  #due = new Float64Array(256).fill(Number.POSITIVE_INFINITY);
-  /** Second of the wheel in which a device stands, 0 for none. */
-  #scheduled = new Float64Array(256);
+  /**
+   * Rows of ROW doubles, so that a message touches one cache line: newest ts, clock when last active, event time of the next
+   * closing, and the second of the wheel in which the device stands, 0 for none.
+   */
+  #rows = new Float64Array(0);
   #wheel = new Map<number, number[]>();
   /** No second before this one has devices. */
   #wheelFrom = 0;
@@ -37,14 +37,14 @@ export class EventTime {
   }
 
   newest(device: number): number {
-    return this.#newest[device];
+    return this.#rows[device * ROW + NEWEST];
   }
 
   /** A message of a device was received. Called before its readings, with a device number at most one above all before. */
   message(device: number, receivedMs: number): void {
     if (device >= this.#devices) this.#grow(device);
     if (receivedMs > this.clockMs) this.clockMs = receivedMs;
-    this.#active[device] = this.clockMs;
+    this.#rows[device * ROW + ACTIVE] = this.clockMs;
   }
 
   tick(receivedMs: number): void {
@@ -53,17 +53,18 @@ export class EventTime {
 
   /** A reading's ts, which is not too far in the future. */
   reading(device: number, tsMs: number): void {
-    if (tsMs <= this.#newest[device]) return;
-    this.#newest[device] = tsMs;
-    if (tsMs >= this.#due[device]) this.#enlist(device);
+    if (tsMs <= this.#rows[device * ROW + NEWEST]) return;
+    this.#rows[device * ROW + NEWEST] = tsMs;
+    if (tsMs >= this.#rows[device * ROW + DUE]) this.#enlist(device);
   }
 
   /** There is something to do for the device when its event time reaches `eventMs`. */
   wake(device: number, eventMs: number): void {
-    if (eventMs >= this.#due[device]) return;
-    this.#due[device] = eventMs;
-    if (eventMs <= this.#newest[device]) this.#enlist(device);
-    if (this.#scheduled[device] === 0) this.#schedule(device, this.#active[device] + this.#idleMs);
+    if (eventMs >= this.#rows[device * ROW + DUE]) return;
+    this.#rows[device * ROW + DUE] = eventMs;
+    if (eventMs <= this.#rows[device * ROW + NEWEST]) this.#enlist(device);
+    if (this.#rows[device * ROW + SCHEDULED] === 0)
+      this.#schedule(device, this.#rows[device * ROW + ACTIVE] + this.#idleMs);
   }
 
   /** The frame has ended: gives every device that is due to `advance`, which returns when it is due next. */
@@ -71,7 +72,7 @@ export class EventTime {
     if (this.#list.length > 0) {
       for (const device of this.#list) {
         this.#listed[device] = 0;
-        this.#due[device] = advance(device, this.#newest[device]);
+        this.#rows[device * ROW + DUE] = advance(device, this.#rows[device * ROW + NEWEST]);
       }
       this.#list = [];
     }
@@ -95,12 +96,13 @@ export class EventTime {
     // By number, so that the order does not depend on how the wheel was filled (a restored one is filled otherwise).
     passed.sort((a, b) => a - b);
     for (const device of passed) {
-      const silentMs = this.clockMs - this.#active[device];
-      const eventMs = this.#newest[device] + silentMs;
-      if (silentMs >= this.#idleMs && eventMs >= this.#due[device]) this.#due[device] = advance(device, eventMs);
-      if (this.#due[device] === Number.POSITIVE_INFINITY) continue;
+      const silentMs = this.clockMs - this.#rows[device * ROW + ACTIVE];
+      const eventMs = this.#rows[device * ROW + NEWEST] + silentMs;
+      if (silentMs >= this.#idleMs && eventMs >= this.#rows[device * ROW + DUE])
+        this.#rows[device * ROW + DUE] = advance(device, eventMs);
+      if (this.#rows[device * ROW + DUE] === Number.POSITIVE_INFINITY) continue;
       // At the latest after another idleMs: a message that comes meanwhile cannot make it due before that.
-      const inMs = Math.max(this.#idleMs - silentMs, this.#due[device] - eventMs, 1000);
+      const inMs = Math.max(this.#idleMs - silentMs, this.#rows[device * ROW + DUE] - eventMs, 1000);
       this.#schedule(device, this.clockMs + Math.min(inMs, this.#idleMs));
     }
   }
@@ -108,14 +110,14 @@ export class EventTime {
   #take(second: number, devices: number[], into: number[]): void {
     this.#wheel.delete(second);
     for (const device of devices) {
-      this.#scheduled[device] = 0;
+      this.#rows[device * ROW + SCHEDULED] = 0;
       into.push(device);
     }
   }
 
   #schedule(device: number, atMs: number): void {
     const second = Math.max(Math.floor(atMs / 1000), this.#wheelFrom, 1);
-    this.#scheduled[device] = second;
+    this.#rows[device * ROW + SCHEDULED] = second;
     const devices = this.#wheel.get(second);
     if (devices === undefined) this.#wheel.set(second, [device]);
     else devices.push(device);
@@ -128,10 +130,11 @@ export class EventTime {
   }
 
   #grow(device: number): void {
-    this.#newest = withRoom(this.#newest, device, NEVER);
-    this.#active = withRoom(this.#active, device, 0);
-    this.#due = withRoom(this.#due, device, Number.POSITIVE_INFINITY);
-    this.#scheduled = withRoom(this.#scheduled, device, 0);
+    this.#rows = withRoom(this.#rows, (device + 1) * ROW - 1, 0);
+    for (let d = this.#devices; d <= device; d++) {
+      this.#rows[d * ROW + NEWEST] = NEVER;
+      this.#rows[d * ROW + DUE] = Number.POSITIVE_INFINITY;
+    }
     this.#listed = withRoom(this.#listed, device, 0);
     this.#devices = device + 1;
   }
@@ -142,10 +145,10 @@ export class EventTime {
     out.varint(this.#wheelFrom);
     out.varint(this.#devices);
     for (let d = 0; d < this.#devices; d++) {
-      out.varint(this.#newest[d] + 1);
-      out.varint(this.#active[d]);
-      out.varint(this.#due[d] === Number.POSITIVE_INFINITY ? 0 : this.#due[d] + 1);
-      out.varint(this.#scheduled[d]);
+      out.varint(this.#rows[d * ROW + NEWEST] + 1);
+      out.varint(this.#rows[d * ROW + ACTIVE]);
+      out.varint(this.#rows[d * ROW + DUE] === Number.POSITIVE_INFINITY ? 0 : this.#rows[d * ROW + DUE] + 1);
+      out.varint(this.#rows[d * ROW + SCHEDULED]);
     }
   }
 
@@ -155,10 +158,10 @@ export class EventTime {
     const devices = from.below(devicesMax + 1, 'the count of devices');
     if (devices > 0) this.#grow(devices - 1);
     for (let d = 0; d < devices; d++) {
-      this.#newest[d] = from.varint() - 1;
-      this.#active[d] = from.varint();
+      this.#rows[d * ROW + NEWEST] = from.varint() - 1;
+      this.#rows[d * ROW + ACTIVE] = from.varint();
       const due = from.varint();
-      this.#due[d] = due === 0 ? Number.POSITIVE_INFINITY : due - 1;
+      this.#rows[d * ROW + DUE] = due === 0 ? Number.POSITIVE_INFINITY : due - 1;
       const second = from.varint();
       if (second > 0) this.#schedule(d, second * 1000);
     }
@@ -167,3 +170,10 @@ export class EventTime {
 
 /** The newest ts of a device that has none: below every ts, which begin at 0. */
 const NEVER = -1;
+
+/** Where the parts of a row are. */
+const NEWEST = 0;
+const ACTIVE = 1;
+const DUE = 2;
+const SCHEDULED = 3;
+const ROW = 4;
