@@ -98,11 +98,11 @@ it('survives edits of the text of a valid file', () => {
     fc.property(fc.constantFrom(example, everything), fc.array(edit, { minLength: 1, maxLength: 4 }), (text, edits) => {
       if (outcome(edits.reduce(apply, text))) loaded++;
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
   // Both ends are reached: some edits do no harm (comments, texts), most do.
-  expect(loaded).toBeGreaterThan(20);
-  expect(loaded).toBeLessThan(480);
+  expect(loaded).toBeGreaterThan(5);
+  expect(loaded).toBeLessThan(195);
 });
 
 it('survives any text', () => {
@@ -116,7 +116,7 @@ it('survives any text', () => {
         outcome(text);
       },
     ),
-    { numRuns: 700 },
+    { numRuns: 300 },
   );
 });
 
@@ -182,6 +182,6 @@ it('survives any value at any place, and never takes what the editor refuses', (
         }
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
 });

@@ -70,11 +70,11 @@ describe('loadConfig', () => {
 
   it('says what is the matter with a file that cannot be read', () => {
     expect(errorOf({ cwd: dir, file: 'none.yaml' }).toLine()).toBe(
-      `CONFIG_INVALID: none.yaml: there is no such file — looked for ${join(dir, 'none.yaml')}; give the settings file with --config, or copy sluice.example.yaml`,
+      `CONFIG_INVALID: none.yaml: there is no such file; looked for ${join(dir, 'none.yaml')}; give the settings file with --config, or copy sluice.example.yaml`,
     );
-    expect(errorOf({ cwd: dir, file: '.' }).message).toBe('.: is a folder');
+    expect(errorOf({ cwd: dir, file: '.' }).message).toBe('.: is a folder; give the file inside it, as sluice.yaml');
     writeFileSync(join(dir, 'latin1.yaml'), Buffer.from('version: 1\n# gr\xfcn\n', 'latin1'));
-    expect(errorOf({ cwd: dir, file: 'latin1.yaml' }).message).toBe('latin1.yaml: is not UTF-8 text');
+    expect(errorOf({ cwd: dir, file: 'latin1.yaml' }).message).toBe('latin1.yaml: is not UTF-8 text; save it as UTF-8');
   });
 
   it('counts relative paths from the folder of the file, and those of the command line from the working directory', () => {

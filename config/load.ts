@@ -69,8 +69,8 @@ export function withAlarms(config: Config, alarms: Config['alarms']): Config {
 
 function readSettings(path: string, file: string): string {
   const fail = (what: string, remedy: string, cause?: unknown): SluiceError =>
-    new SluiceError('CONFIG_INVALID', `${file}: ${what}`, {
-      remedy,
+    new SluiceError('CONFIG_INVALID', remedy === '' ? `${file}: ${what}` : `${file}: ${what}; ${remedy}`, {
+      remedy: '',
       cause,
       values: { problems: [{ file, line: 0, column: 0, width: 1, path: '', what, remedy, sourceLine: '' }] },
     });
