@@ -241,10 +241,17 @@ export async function persistently<T>(
   }
 }
 
-/** kafkajs marks Kafka's own errors; what it leaves open is a connection that failed. */
+const FINAL_NAMES = ['KafkaJSSASLAuthenticationError', 'KafkaJSNotImplemented', 'TypeError', 'RangeError'];
+
+/**
+ * Whether the same may work later. Kafka's own errors say so; of kafkajs's, its mark `retriable` is of no use (a broker that
+ * is down makes it "not retriable" by the way through which it was found), so all but a few count as passing.
+ */
 export function passes(error: unknown): boolean {
-  const { retriable, name } = error as { retriable?: boolean; name?: string };
-  return retriable !== false || name === 'KafkaJSNumberOfRetriesExceeded' || name === 'KafkaJSConnectionClosedError';
+  const { name, retriable, cause } = error as { name?: string; retriable?: boolean; cause?: unknown };
+  if (cause instanceof Error) return passes(cause);
+  if (name === 'KafkaJSProtocolError') return retriable !== false;
+  return !FINAL_NAMES.includes(name ?? '');
 }
 
 export function unavailable(what: string, error: unknown): SluiceError {
