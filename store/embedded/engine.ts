@@ -113,20 +113,21 @@ export class Engine {
       if (this.#closed) throw new EngineError(210, 'The store is shutting down');
       const key = sessionKey(options);
       const session = this.#takeIdle(key) ?? (await this.#openSession(options));
-      let sound = false;
+      let isSound = false;
       try {
         if (options.parameters.size > 0) await session.queryAsync(setStatement(parameterSettings(options.parameters)));
         const result = await use(session);
-        sound = true;
+        isSound = true;
         return result;
       } catch (error) {
-        const known = asEngineError(error);
-        sound = known instanceof EngineError; // A refused statement leaves the session as it was; anything else may not.
-        throw known;
+        isSound = asEngineError(error) instanceof EngineError; // A refused statement leaves the session as it was; anything else may not.
+        throw error;
       } finally {
-        if (sound && !options.signal?.aborted) this.#keep(key, session);
+        if (isSound && !options.signal?.aborted) this.#keep(key, session);
         else session.close();
       }
+    } catch (error) {
+      throw asEngineError(error);
     } finally {
       slots.give();
     }
@@ -243,6 +244,7 @@ function quoteName(name: string): string {
 }
 
 function asEngineError(error: unknown): unknown {
+  if (error instanceof EngineError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const code = /^Code: (\d+)\. /.exec(message)?.[1];
   return code === undefined ? error : new EngineError(Number(code), message);

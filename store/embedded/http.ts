@@ -20,6 +20,7 @@ export interface HttpOptions {
   /** A reader's statement is ended after this long. */
   readerTimeMsMax: number;
   readerThreadsMax: number;
+  readerMemoryBytesMax: number;
   counts: Counts;
 }
 
@@ -32,9 +33,6 @@ export interface Counts {
 
 /** A statement in a body, and data that comes with it, at most; data behind `?query=` may be of any size. */
 const BODY_BYTES_MAX = 64 * 2 ** 20;
-/** Results that have to be made whole before they are sent, at most. */
-const WHOLE_RESULT_BYTES_MAX = 256 * 2 ** 20;
-
 /** Answers one HTTP request. Never rejects. */
 export async function handle(options: HttpOptions, message: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(message.url ?? '/', 'http://localhost');
@@ -117,17 +115,18 @@ function checkParameters(statement: Statement, request: Request): void {
   }
 }
 
+/** Lets a reader ask for less than a bound, not for more, nor for none (0). */
+function hold(settings: Map<string, string>, name: string, most: number): void {
+  const asked = Number(settings.get(name) ?? most);
+  settings.set(name, String(asked > 0 && asked < most ? asked : most));
+}
+
 function runOptions(options: HttpOptions, request: Request): RunOptions {
   const settings = new Map(request.settings);
   if (request.readOnly) {
-    const seconds = options.readerTimeMsMax / 1000;
-    const asked = Number(settings.get('max_execution_time') ?? seconds);
-    settings.set('max_execution_time', String(asked > 0 ? Math.min(asked, seconds) : seconds));
-    const threads = Number(settings.get('max_threads') ?? options.readerThreadsMax);
-    settings.set(
-      'max_threads',
-      String(threads > 0 ? Math.min(threads, options.readerThreadsMax) : options.readerThreadsMax),
-    );
+    hold(settings, 'max_execution_time', options.readerTimeMsMax / 1000);
+    hold(settings, 'max_threads', options.readerThreadsMax);
+    hold(settings, 'max_memory_usage', options.readerMemoryBytesMax);
   }
   return {
     database: request.database ?? 'default',
@@ -160,11 +159,7 @@ async function query(
     if (!answer.isBegun) answer.begin(format, {});
     return answer.end();
   }
-  // The engine makes such a result whole, in memory.
-  const bounded = isSelect
-    ? new Map([['max_result_bytes', String(WHOLE_RESULT_BYTES_MAX)], ...run.settings])
-    : run.settings;
-  const result = await engine.run(statement.sql, { ...run, settings: bounded });
+  const result = await engine.run(statement.sql, run); // made whole, in memory, within readerMemoryBytesMax
   const isWrite = statement.verb === 'INSERT';
   if (isWrite) {
     counts.inserts++;

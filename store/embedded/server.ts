@@ -58,6 +58,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     access: { writer: writer.username, password: writer.password, readOnly: options.readOnly ?? true },
     readerTimeMsMax: options.readerTimeMsMax ?? 60_000,
     readerThreadsMax: Math.max(1, Math.ceil(availableParallelism() / 2)),
+    readerMemoryBytesMax: Math.round(memoryBytesMax / 4),
     counts,
   };
   const server = createServer({ maxHeaderSize: 2 ** 20, keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 });
