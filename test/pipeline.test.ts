@@ -57,7 +57,7 @@ describe('the whole pipeline, embedded', () => {
       { ts: '2023-11-14T22:13:22Z', temperature: 3 },
       { ts: 1_700_000_003_000_000, temperature: 4 },
     ]);
-    const rows = await eventually('nine readings', async () => {
+    const rows = await eventually('eight readings', async () => {
       const found = await program.query<{ metric: string; ts: string; value: number | null; text: string }>(
         `SELECT metric, toString(toUnixTimestamp64Milli(ts)) AS ts, value, text FROM sluice.readings FINAL WHERE device = 'shapes' ORDER BY ts, metric`,
       );
