@@ -39,7 +39,7 @@ export function assessHealth(
   nowMs: number,
 ): Health {
   const roles: RoleHealth[] = [
-    ...roleHealth(board, 'door', nowMs, (r) => {
+    ...roleHealth(board, 'door', nowMs, gateway.startedMs, (r) => {
       if (r.role !== 'door') return none;
       return {
         down: r.listening ? [] : ['does not take MQTT connections'],
@@ -47,7 +47,7 @@ export function assessHealth(
           r.socketsPaused > 0 ? [`${r.socketsPaused} sockets paused: devices send faster than the log takes`] : [],
       };
     }),
-    ...roleHealth(board, 'processor', nowMs, (r) => {
+    ...roleHealth(board, 'processor', nowMs, gateway.startedMs, (r) => {
       if (r.role !== 'processor') return none;
       const degraded = [];
       if (r.lagMs > LAG_DEGRADED_MS) degraded.push(`${Math.round(r.lagMs / 1000)} s behind the log`);
@@ -90,6 +90,7 @@ function roleHealth(
   board: StatsBoard,
   role: 'door' | 'processor',
   nowMs: number,
+  witnessSinceMs: number,
   look: (record: RoleStats) => Findings,
 ): RoleHealth[] {
   const records: RoleStats[] = role === 'door' ? board.latest('door', nowMs) : board.latest('processor', nowMs);
@@ -100,10 +101,10 @@ function roleHealth(
     const ageMs = Math.max(0, nowMs - record.atMs);
     const found = look(record);
     const down = ageMs >= FRESH_MS_MAX ? [`silent for ${Math.round(ageMs / 1000)} s`] : found.down;
-    const restartedAtMs = board.restartedAtMs(role, record.instance);
     const degraded = [...found.degraded];
-    if (restartedAtMs !== null && nowMs - restartedAtMs < RESTART_NOTED_MS) {
-      degraded.push(`restarted ${Math.round((nowMs - restartedAtMs) / 1000)} s ago`);
+    // A start that the gateway has seen is a restart; one from before it belongs to the start of it all.
+    if (record.startedMs > witnessSinceMs && nowMs - record.startedMs < RESTART_NOTED_MS) {
+      degraded.push(`restarted ${Math.round((nowMs - record.startedMs) / 1000)} s ago`);
     }
     return {
       role,

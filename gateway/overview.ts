@@ -2,7 +2,7 @@ import type { Clock, TimerHandle } from '../model/clock.ts';
 import type { Store } from '../store/store.ts';
 import { assessHealth, type Health, type HealthState, type RoleHealth, type StorePing } from './health.ts';
 import { countFleet, type FleetCounts } from './queries.ts';
-import type { RateName, StatsBoard, StatsHistory } from './stats-board.ts';
+import { FRESH_MS_MAX, type RateName, type StatsBoard, type StatsHistory } from './stats-board.ts';
 import type { StoreGate } from './store-gate.ts';
 
 /** What the gateway is told about the program that it is part of; shown on the page. Holds no secret. */
@@ -146,8 +146,9 @@ export class Overview {
     const { board, clock, info, startedMs } = this.#parts;
     const nowMs = clock.nowMs();
     const health = this.health();
-    const doors = board.latest('door', nowMs);
-    const processors = board.latest('processor', nowMs);
+    const fresh = (record: { atMs: number }) => nowMs - record.atMs < FRESH_MS_MAX;
+    const doors = board.latest('door', nowMs).filter(fresh);
+    const processors = board.latest('processor', nowMs).filter(fresh);
     const answer: OverviewAnswer = {
       atMs: nowMs,
       uptimeMs: nowMs - Math.min(startedMs, ...doors.map((d) => d.startedMs)),

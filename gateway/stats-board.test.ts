@@ -67,7 +67,6 @@ describe('StatsBoard', () => {
     expect(history.endMs).toBe(T0 + 11_000);
     // Seconds 1 to 11: the first record of each life gives nothing, a record is held for two more seconds.
     expect(history.received).toEqual([null, 1000, 1000, 1000, null, null, null, null, null, null, 30]);
-    expect(board.restartedAtMs('door', 'a')).toBe(T0 + 9_500);
   });
 
   it('holds the rate over a record that comes late, and passes over one that comes twice', () => {
@@ -84,6 +83,14 @@ describe('StatsBoard', () => {
     for (let s = 0; s <= 3; s++) board.add(processor(T0 + s * 1000, s * 30, s * 7));
     expect(board.history(T0 + 4_000, 4).lagMs).toEqual([null, 7, 14, 21]);
     expect(board.rates(T0 + 4_000).stored).toBe(30);
+  });
+
+  it('leaves out an instance that another has replaced, and no more than that', () => {
+    const board = new StatsBoard();
+    board.add(door('pid-1', T0 + 1_000, 1));
+    board.add(door('pid-2', T0 + 1_500, 1));
+    board.add(door('pid-3', T0 + 9_000, 1, T0 + 2_000));
+    expect(board.latest('door', T0 + 9_500).map((d) => d.instance)).toEqual(['pid-1', 'pid-3']);
   });
 
   it('lists those heard of lately, and the last one when all are silent', () => {

@@ -51,7 +51,6 @@ interface Instance {
   latest: RoleStats;
   /** Ring by second % HISTORY_SECONDS_MAX. */
   seconds: Second[];
-  restartedAtMs: number | null;
 }
 
 /**
@@ -66,16 +65,13 @@ export class StatsBoard {
     const key = `${record.role}/${record.instance}`;
     const known = this.#instances.get(key);
     if (!known) {
-      this.#instances.set(key, { latest: record, seconds: [], restartedAtMs: null });
+      this.#instances.set(key, { latest: record, seconds: [] });
       return;
     }
     const before = known.latest;
     if (record.atMs <= before.atMs) return;
     known.latest = record;
-    if (record.startedMs !== before.startedMs) {
-      known.restartedAtMs = record.startedMs;
-      return;
-    }
+    if (record.startedMs !== before.startedMs) return;
     const second = Math.floor(record.atMs / 1000);
     const slot: Second = { second, rates: ratesBetween(before, record), lagMs: 0, lagFrames: 0 };
     if (record.role === 'processor') {
@@ -85,20 +81,18 @@ export class StatsBoard {
     known.seconds[second % HISTORY_SECONDS_MAX] = slot;
   }
 
-  /** Newest record of each instance of a role that has been heard of lately; at least the last one heard, however old. */
+  /**
+   * Newest record of each instance of a role that has been heard of lately; at least the last one heard, however old. An instance
+   * that fell silent before another one started is taken to be replaced by it, and is left out: one for each that started.
+   */
   latest(role: 'door', nowMs: number): DoorStats[];
   latest(role: 'processor', nowMs: number): ProcessorStats[];
   latest(role: 'store', nowMs: number): StoreStats[];
   latest(role: RoleStats['role'], nowMs: number): RoleStats[] {
     const all = [...this.#instances.values()].map((i) => i.latest).filter((r) => r.role === role);
     const recent = all.filter((r) => nowMs - r.atMs < FORGET_MS);
-    if (recent.length > 0) return recent.sort((a, b) => (a.instance < b.instance ? -1 : 1));
+    if (recent.length > 0) return withoutReplaced(recent, nowMs).sort((a, b) => (a.instance < b.instance ? -1 : 1));
     return all.sort((a, b) => b.atMs - a.atMs).slice(0, 1);
-  }
-
-  /** When the instance was last seen to start anew, null when it has not been. */
-  restartedAtMs(role: RoleStats['role'], instance: string): number | null {
-    return this.#instances.get(`${role}/${instance}`)?.restartedAtMs ?? null;
   }
 
   /** Drops what has not been heard of for long, so that instance names that change with each start do not pile up. */
@@ -155,6 +149,17 @@ export type StatsHistory = { [K in RateName]: (number | null)[] } & {
   stepMs: number;
   lagMs: (number | null)[];
 };
+
+function withoutReplaced(records: RoleStats[], nowMs: number): RoleStats[] {
+  const silent = records.filter((r) => nowMs - r.atMs >= FRESH_MS_MAX).sort((a, b) => b.atMs - a.atMs);
+  const replaced = new Set<RoleStats>();
+  for (const fresh of records) {
+    if (silent.includes(fresh)) continue;
+    const predecessor = silent.find((s) => s.atMs < fresh.startedMs && !replaced.has(s));
+    if (predecessor) replaced.add(predecessor);
+  }
+  return records.filter((r) => !replaced.has(r));
+}
 
 /** The second before the one that is running: its records have been written and have had time to arrive. */
 function lastWholeSecond(nowMs: number): number {
