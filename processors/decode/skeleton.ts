@@ -168,29 +168,40 @@ class Skeleton implements Shape {
       while (literalAt < literalEnd) if (bytes[at++] !== literals[literalAt++]) return false;
       if (part === last) return at === end;
       // number = [ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ]      RFC 8259, section 6, without exponent
-      let c = at < end ? bytes[at] : 0;
+      // Bytes behind `end` may be looked at, and then fail the literal that must still follow.
+      let c = bytes[at];
       const negative = c === 0x2d;
-      if (negative) c = ++at < end ? bytes[at] : 0;
+      if (negative) c = bytes[++at];
       const first = at;
-      let digits = 0;
+      // Nine digits at a time in an integer of 32 bits, which is several times faster than a float.
+      let high = 0;
+      let low = 0;
+      let count = 0;
       while (c >= 0x30 && c <= 0x39) {
-        digits = digits * 10 + (c - 0x30);
-        c = ++at < end ? bytes[at] : 0;
+        if (count++ === 9) {
+          high = low;
+          low = 0;
+        }
+        low = (low * 10 + (c - 0x30)) | 0;
+        c = bytes[++at];
       }
-      const whole = at - first;
+      const whole = count;
       if (whole === 0 || (whole > 1 && bytes[first] === 0x30)) return false;
       if (c === 0x2e) {
-        const point = at;
-        c = ++at < end ? bytes[at] : 0;
+        c = bytes[++at];
         while (c >= 0x30 && c <= 0x39) {
-          digits = digits * 10 + (c - 0x30);
-          c = ++at < end ? bytes[at] : 0;
+          if (count++ === 9) {
+            high = low;
+            low = 0;
+          }
+          low = (low * 10 + (c - 0x30)) | 0;
+          c = bytes[++at];
         }
-        const fraction = at - point - 1;
-        if (fraction === 0 || whole + fraction > 15) return false;
-        digits /= POWERS[fraction];
-      } else if (whole > 15) return false;
-      if (c === 0x65 || c === 0x45) return false;
+        if (count === whole) return false;
+      }
+      if (count > 15 || c === 0x65 || c === 0x45) return false;
+      let digits = count > 9 ? high * POWERS[count - 9] + low : low;
+      if (count > whole) digits /= POWERS[count - whole];
       slots[part] = negative ? -digits : digits;
     }
   }
