@@ -77,7 +77,8 @@ export class RecordProducer {
   /** Waits for what was appended. The connection is the producer's to close. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
+    // A run that ends with work left is followed by another one.
+    while (this.#running !== null) await this.#running;
     await this.#connection.close();
   }
 

@@ -119,14 +119,17 @@ export class TopicWriter {
       // A frame that was appended after the look is not judged by it.
       this.#deleteTo[p] = Math.max(this.#deleteTo[p], Math.min(to, state.next));
     }
-    this.#run();
-    await this.#running;
+    while (this.#hasDeletions()) {
+      this.#run();
+      await this.#running;
+    }
   }
 
   /** Waits for what was appended, and stops. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
+    // A run that ends with work left is followed by another one.
+    while (this.#running !== null) await this.#running;
   }
 
   #run(): void {
@@ -137,7 +140,11 @@ export class TopicWriter {
   }
 
   #hasWork(): boolean {
-    return this.#queue.length > 0 || this.#deleteTo.some((to, p) => to > this.#states[p].first);
+    return this.#queue.length > 0 || this.#hasDeletions();
+  }
+
+  #hasDeletions(): boolean {
+    return this.#deleteTo.some((to, p) => to > this.#states[p].first);
   }
 
   async #commitAll(): Promise<void> {

@@ -58,7 +58,7 @@ export interface LogFrame {
   offset: number;
   /** When the engine was given the frame, ms. */
   appendedMs: number;
-  /** The frame. The reader's own: engines hand out bytes that they do not use again. */
+  /** The frame. The reader's own, in an ArrayBuffer that no other frame shares: it may be kept, changed and transferred. */
   bytes: Uint8Array;
 }
 
