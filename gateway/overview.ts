@@ -39,9 +39,9 @@ export interface OverviewAnswer {
 /** A ping is asked for again after this. */
 const PING_FRESH_MS = 1_000;
 const PING_MS_MAX = 3_000;
-/** Counts are renewed after the longer of this and twenty times what the last count took: at most a twentieth of the store's time. */
-const COUNT_EVERY_MS = 2_000;
-const COUNT_SHARE = 20;
+/** Counts are renewed after the longer of this and ten times what the last count took: at most a tenth of the store's time. */
+const COUNT_EVERY_MS = 1_000;
+const COUNT_SHARE = 10;
 
 /** Asks the store whether it is there, at most once a second however many ask. */
 export class StoreProbe {
