@@ -1,3 +1,4 @@
+import { warningsOf } from '../config/warnings.ts';
 import type { Logger } from '../model/logger.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
@@ -17,5 +18,7 @@ export async function run(role: Role, options: StartOptions): Promise<void> {
   const settings = loadSettings(options);
   checkRole(role, settings.config);
   const logger = createLogger({ role, ...settings.config.logging });
+  // Under a supervisor these have been told once, for all roles.
+  if (process.connected !== true) for (const warning of warningsOf(settings.config)) logger.warn(warning);
   await runUntilStopped(() => OPEN[role](settings, logger), logger);
 }

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { warningsOf } from '../config/warnings.ts';
 import { systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { spawnSluice } from './child.ts';
@@ -26,6 +27,7 @@ export async function start(options: StartOptions): Promise<void> {
     process.on('SIGTERM', () => resolve('signal'));
     process.on('SIGINT', () => resolve('signal'));
   });
+  for (const warning of warningsOf(config)) logger.warn(warning);
   console.log(`Sluice ${VERSION} starts …`);
   const up = supervisor.start().then(() => 'up' as const);
   const failed = supervisor.failed.then((name) => ({ name }));
