@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/load.ts';
+import { warningsOf } from '../config/warnings.ts';
 import { SluiceError } from '../model/errors.ts';
 
 /** `sluice validate FILE`: says that the settings are right and what they amount to, or every problem with its place. */
@@ -13,6 +14,7 @@ export function validate(file: string): void {
     console.log(`  windows  ${named(windows)}`);
     console.log(`  alarms   ${named(alarms)}`);
     console.log(`  users    ${named(access.users)} (anonymous: ${access.anonymous})`);
+    for (const warning of warningsOf(config)) console.log(`  note     ${warning}`);
   } catch (error) {
     if (!(error instanceof SluiceError) || error.code !== 'CONFIG_INVALID') throw error;
     console.error(error.message);
