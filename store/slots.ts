@@ -49,3 +49,26 @@ export class Slots {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 }
+
+/** One taker's place, which may be given back and taken again; giving back what is not held does nothing. */
+export class Lease {
+  readonly #slots: Slots;
+  readonly #signal: AbortSignal | undefined;
+  #isHeld = false;
+
+  constructor(slots: Slots, signal?: AbortSignal) {
+    this.#slots = slots;
+    this.#signal = signal;
+  }
+
+  async take(): Promise<void> {
+    await this.#slots.take(this.#signal);
+    this.#isHeld = true;
+  }
+
+  give(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#slots.give();
+  }
+}

@@ -24,6 +24,9 @@ export interface Summary {
   elapsedMs?: number;
 }
 
+/** A client that takes nothing of its answer for this long has gone. */
+const STALL_MS_MAX = 60_000;
+
 /** One answer: its head goes out with the first bytes, so that an error before them still has its own status. */
 export class Answer {
   readonly #response: ServerResponse;
@@ -65,8 +68,9 @@ export class Answer {
     const onClose = () => gone.abort();
     this.#response.once('close', onClose);
     try {
-      await once(this.#out, 'drain', { signal: gone.signal });
+      await once(this.#out, 'drain', { signal: AbortSignal.any([gone.signal, AbortSignal.timeout(STALL_MS_MAX)]) });
     } catch {
+      this.#response.destroy();
       throw new Error('the client went away');
     } finally {
       this.#response.off('close', onClose);

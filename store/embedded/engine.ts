@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drainPending, Session } from 'chdb';
 import { SluiceError } from '../../model/errors.ts';
-import { Slots } from '../slots.ts';
+import { Lease, Slots } from '../slots.ts';
 import { configXml, usersXml } from './engine-config.ts';
 
 /** What a statement runs with. */
@@ -38,12 +38,15 @@ export class EngineError extends Error {
 
 /** Sessions kept for the next statement that wants the same settings. */
 const IDLE_SESSIONS_MAX = 16;
+/** Results that may be on their way to clients at once; each holds its session and a few blocks of rows. */
+const STREAMS_MAX = 32;
 
 /**
  * The embedded ClickHouse of one folder: chDB, which must live in the main thread of a process of its own.
  *
  * Each statement runs on a session (a native connection) that no other uses meanwhile; statements on different sessions run
- * truly side by side, on libuv's threads. A session's settings are sticky, so a session is used again only for the same database,
+ * truly side by side, on libuv's threads. After an error a session is closed: what a failed statement
+ * had written so far would stand in the answer of the next. A session's settings are sticky, so a session is used again only for the same database,
  * settings and rights. Parameters are set for each statement and overwrite those of before; whoever calls checks that
  * none is missing. Closing a session waits, inside chdb, for everything that runs at the time: hence used again rather than closed.
  */
@@ -56,6 +59,7 @@ export class Engine {
   readonly #idle: { key: string; session: Session }[] = [];
   readonly #reads: Slots;
   readonly #writes: Slots;
+  readonly #streams = new Slots(STREAMS_MAX);
   #closed = false;
 
   constructor(root: Session, dir: string, incomingDir: string, reads: number, writes: number) {
@@ -89,26 +93,36 @@ export class Engine {
     options: RunOptions,
     onPiece: (piece: Uint8Array, rows: number) => Promise<void>,
   ): Promise<void> {
-    await this.#withSession(options, async (session) => {
-      const stream = session.queryStream(sql, { format: options.format, signal: options.signal });
-      for await (const piece of stream) await onPiece(piece.raw(), piece.numRows);
-    });
+    await this.#streams.take(options.signal);
+    try {
+      await this.#withSession(options, async (session, lease) => {
+        const stream = session.queryStream(sql, { format: options.format, signal: options.signal });
+        for await (const piece of stream) {
+          // A client that reads slowly keeps its session, but no place that another could run in.
+          lease.give();
+          await onPiece(piece.raw(), piece.numRows);
+          await lease.take();
+        }
+      });
+    } finally {
+      this.#streams.give();
+    }
   }
 
   /** Waits for what runs, then lets go of the folder. Later statements are refused. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all([this.#reads.drain(), this.#writes.drain()]);
+    await Promise.all([this.#streams.drain(), this.#reads.drain(), this.#writes.drain()]);
     await drainPending();
     for (const { session } of this.#idle.splice(0)) session.close();
     this.#root.close();
     await drainPending();
   }
 
-  async #withSession<T>(options: RunOptions, use: (session: Session) => Promise<T>): Promise<T> {
-    const slots = options.readOnly ? this.#reads : this.#writes;
-    await slots.take(options.signal);
+  async #withSession<T>(options: RunOptions, use: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
+    const lease = new Lease(options.readOnly ? this.#reads : this.#writes, options.signal);
+    await lease.take();
     try {
       if (this.#closed) throw new EngineError(210, 'The store is shutting down');
       const key = sessionKey(options);
@@ -116,12 +130,9 @@ export class Engine {
       let isSound = false;
       try {
         if (options.parameters.size > 0) await session.queryAsync(setStatement(parameterSettings(options.parameters)));
-        const result = await use(session);
+        const result = await use(session, lease);
         isSound = true;
         return result;
-      } catch (error) {
-        isSound = asEngineError(error) instanceof EngineError; // A refused statement leaves the session as it was; anything else may not.
-        throw error;
       } finally {
         if (isSound && !options.signal?.aborted) this.#keep(key, session);
         else session.close();
@@ -129,7 +140,7 @@ export class Engine {
     } catch (error) {
       throw asEngineError(error);
     } finally {
-      slots.give();
+      lease.give();
     }
   }
 

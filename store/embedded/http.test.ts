@@ -112,9 +112,10 @@ describe("ClickHouse's HTTP interface, by curl", () => {
   });
 
   it('refuses a result that would have to be made whole and is too large', async () => {
-    const { text } = await ask("SELECT repeat('x', 1000) AS s FROM numbers(1000000) FORMAT JSON");
+    const { text } = await ask("SELECT repeat('x', 1000) AS s FROM numbers(400000) FORMAT JSON");
     expect(text).toMatch(/MEMORY_LIMIT_EXCEEDED/);
-    expect((await ask('SELECT 1')).text).toBe('1\n');
+    // What it had written by then must not stand in somebody's next answer.
+    for (let i = 0; i < 5; i++) expect((await ask('SELECT 1')).text.slice(0, 100)).toBe('1\n');
   });
 });
 
