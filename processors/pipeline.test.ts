@@ -1,233 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Alarm, ThresholdRule } from '../model/alarm.ts';
 import { SluiceError } from '../model/errors.ts';
 import { encodeIdentity, FrameBuilder } from '../model/frame.ts';
-import type { Rollup } from '../model/rollup.ts';
-import type { TumblingWindow } from '../model/window.ts';
-import type { BatchOutput } from './batch-output.ts';
-import { DECODE_LIMITS } from './decode/decoder.ts';
-import { PartitionPipeline, type PipelineOptions } from './pipeline.ts';
-import { Oracle, type OracleReading } from './testing/oracle.ts';
-import { linesOf, recordedBlocks } from './testing/recorded-blocks.ts';
-import { frameOf, START_MS, type TestMessage, troubledFrames } from './testing/scenario.ts';
-
-const window = (over: Partial<TumblingWindow> = {}): TumblingWindow => ({
-  kind: 'tumbling',
-  name: '10s',
-  sizeMs: 10_000,
-  metrics: [],
-  outOfOrderMs: 0,
-  allowedLatenessMs: 0,
-  ...over,
-});
-
-const rule = (over: Partial<ThresholdRule> = {}): ThresholdRule => ({
-  kind: 'threshold',
-  name: 'hot',
-  metric: 't',
-  devices: [],
-  above: 30,
-  below: null,
-  clear: 25,
-  forMs: 0,
-  severity: 'major',
-  message: '{device} {metric}: {value} is above {threshold}',
-  ...over,
-});
-
-const options = (over: Partial<PipelineOptions> = {}): PipelineOptions => ({
-  payload: [],
-  windows: [window()],
-  rules: [rule()],
-  limits: DECODE_LIMITS,
-  clockSkewMaxMs: 60_000,
-  idleMs: 1e12,
-  ...over,
-});
-
-const open = (o: PipelineOptions, state: Uint8Array | null = null) =>
-  new PartitionPipeline(0, o, { state, lastAlarm: null }, recordedBlocks());
-
-/** All rows of a run; frames are cut into batches, and saved and restored, where the test says. */
-class Run {
-  readonly rows = {
-    readings: [] as unknown[][],
-    quarantine: [] as unknown[][],
-    rollups: [] as unknown[][],
-    alarms: [] as unknown[][],
-  };
-  readonly counts: Record<string, number> = {};
-  alarmBytes = '';
-  readonly #options: PipelineOptions;
-  pipeline: PartitionPipeline;
-  #offset = 0;
-
-  constructor(o: PipelineOptions) {
-    this.#options = o;
-    this.pipeline = open(o);
-  }
-
-  frame(frame: Uint8Array): this {
-    this.pipeline.process(this.#offset++, frame, null, true);
-    return this;
-  }
-
-  messages(...messages: TestMessage[]): this {
-    return this.frame(frameOf(messages));
-  }
-
-  cut(): this {
-    const output: BatchOutput = this.pipeline.take();
-    for (const table of ['readings', 'quarantine', 'rollups', 'alarms'] as const) {
-      const rows = linesOf(output.blocks[table]);
-      expect(output.rows[table]).toBe(rows.length);
-      this.rows[table].push(...rows);
-    }
-    for (const [name, n] of Object.entries(output.counts)) this.counts[name] = (this.counts[name] ?? 0) + n;
-    this.alarmBytes += output.alarmFrames.map((f) => Buffer.from(f).toString('latin1')).join('');
-    return this;
-  }
-
-  restart(o = this.#options): this {
-    this.cut();
-    const state = this.pipeline.save();
-    this.pipeline = open(o, state);
-    expect(Buffer.from(this.pipeline.save()).equals(Buffer.from(state)) || o !== this.#options).toBe(true);
-    return this;
-  }
-
-  rollups(): Rollup[] {
-    return this.cut().rows.rollups.map(([r]) => r as Rollup);
-  }
-
-  alarms(): Alarm[] {
-    return this.cut().rows.alarms.map(([a]) => a as Alarm);
-  }
-}
-
-const at = (seconds: number) => START_MS + seconds * 1000;
-const message = (device: string, receivedS: number, payload: object): TestMessage => ({
-  device,
-  receivedMs: at(receivedS),
-  payload: JSON.stringify(payload),
-});
-
-/** Frames of readings over a minute: some in order, many not, some twice. */
-const readingArbitrary = fc.record({
-  device: fc.constantFrom('a', 'b', 'é'),
-  metric: fc.constantFrom('t', 'u'),
-  ts: fc.oneof(
-    { weight: 10, arbitrary: fc.integer({ min: 0, max: 60 }).map((s) => at(s)) },
-    { weight: 1, arbitrary: fc.integer({ min: 0, max: 60_000 }).map((ms) => at(0) + ms) },
-    { weight: 1, arbitrary: fc.constant(null) },
-    { weight: 1, arbitrary: fc.integer({ min: 60, max: 400 }).map((s) => at(s)) },
-  ),
-  value: fc.integer({ min: 15, max: 40 }),
-  receivedMs: fc.integer({ min: 0, max: 120 }).map((s) => at(s)),
-});
-const framesArbitrary = fc.array(fc.array(readingArbitrary, { maxLength: 8 }), { maxLength: 12 });
-
-function frameOfReadings(readings: readonly OracleReading[]): Uint8Array {
-  return frameOf(
-    readings.map(({ device, metric, ts, value, receivedMs }) => ({
-      device,
-      receivedMs,
-      payload: JSON.stringify(ts === null ? { [metric]: value } : { ts, [metric]: value }),
-    })),
-  );
-}
-
-describe('against an oracle', () => {
-  const windows = fc.array(
-    fc.record({
-      sizeMs: fc.constantFrom(5000, 10_000, 60_000),
-      outOfOrderMs: fc.constantFrom(0, 3000, 20_000),
-      allowedLatenessMs: fc.constantFrom(0, 5000, 30_000),
-      metrics: fc.constantFrom([], ['t']),
-    }),
-    { maxLength: 3 },
-  );
-  const rules = fc.array(
-    fc.record({
-      metric: fc.constantFrom('t', 'u'),
-      up: fc.boolean(),
-      level: fc.integer({ min: 20, max: 35 }),
-      width: fc.integer({ min: 0, max: 5 }),
-      forMs: fc.constantFrom(0, 2000, 10_000),
-      devices: fc.constantFrom([], ['a'], ['a', 'é']),
-    }),
-    { maxLength: 4 },
-  );
-
-  it('gives its rollups, transitions, rows and counts', () => {
-    fc.assert(
-      fc.property(framesArbitrary, windows, rules, (frames, windowParts, ruleParts) => {
-        const specs = windowParts.map((w, i) => window({ ...w, name: `w${i}` }));
-        const defined = ruleParts.map(({ up, level, width, ...r }, i) =>
-          up
-            ? rule({ ...r, name: `r${i}`, above: level, clear: level - width })
-            : rule({ ...r, name: `r${i}`, above: null, below: level, clear: level + width }),
-        );
-        const oracle = new Oracle(specs, defined, 60_000);
-        const run = new Run(options({ windows: specs, rules: defined }));
-        for (const frame of frames) {
-          oracle.frame(frame);
-          run.frame(frameOfReadings(frame));
-        }
-        const order = (r: Rollup) => JSON.stringify([r.window, r.device, r.metric, r.startMs, r.revision]);
-        const sorted = (all: Rollup[]) => [...all].sort((x, y) => (order(x) < order(y) ? -1 : 1));
-        expect(sorted(run.rollups())).toEqual(sorted(oracle.rollups));
-        expect(
-          run.alarms().map((a) => `${a.rule} ${a.device} ${a.state} ${a.clearedMs ?? a.raisedMs} ${a.value}`),
-        ).toEqual(oracle.transitions);
-        expect(run.rows.readings.map(([d, m, ts]) => JSON.stringify([d, m, ts]))).toEqual(oracle.stored);
-        expect(run.counts.readingsDuplicate).toBe(oracle.duplicates);
-        expect(run.counts.readingsLate).toBe(oracle.late);
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  it('gives the same bytes however batches are cut, and wherever it is saved and restored', () => {
-    fc.assert(
-      fc.property(fc.integer(), fc.array(fc.nat({ max: 2 }), { minLength: 40, maxLength: 40 }), (seed, steps) => {
-        const o = options({
-          windows: [window({ outOfOrderMs: 1000, allowedLatenessMs: 8000 }), window({ name: '3s', sizeMs: 3000 })],
-          rules: [rule(), rule({ name: 'dry', metric: 'h', above: null, below: 40, clear: 60, forMs: 1500 })],
-          idleMs: 5000,
-        });
-        const frames = troubledFrames(seed, 40, ['a', 'b', 'c']);
-        const whole = new Run(o);
-        for (const frame of frames) whole.frame(frame);
-        const parts = new Run(o);
-        frames.forEach((frame, i) => {
-          parts.frame(frame);
-          if (steps[i] === 1) parts.cut();
-          if (steps[i] === 2) parts.restart();
-        });
-        whole.cut();
-        parts.cut();
-        expect(parts.rows).toEqual(whole.rows);
-        expect(parts.alarmBytes).toBe(whole.alarmBytes);
-        expect(parts.counts).toEqual(whole.counts);
-        expect(Buffer.from(parts.pipeline.save()).equals(Buffer.from(whole.pipeline.save()))).toBe(true);
-      }),
-      { numRuns: 40 },
-    );
-  });
-
-  it('accounts for every message: readings, duplicates, or quarantine', () => {
-    const run = new Run(options());
-    for (const frame of troubledFrames(5, 200, ['a', 'b'])) run.frame(frame);
-    run.cut();
-    expect(run.counts.readingsDecoded).toBe(run.rows.readings.length + run.counts.readingsDuplicate);
-    expect(run.counts.messagesQuarantined).toBe(run.rows.quarantine.length);
-    const ended = new Set([...run.rows.readings.map((r) => `${r[6]}:${r[7]}`)]).size + run.rows.quarantine.length;
-    expect(ended).toBeLessThanOrEqual(run.counts.messagesProcessed);
-    expect(run.counts.messagesProcessed - ended).toBeLessThanOrEqual(run.counts.readingsDuplicate);
-  });
-});
+import { PartitionPipeline } from './pipeline.ts';
+import { at, message, open, options, Run, rule, window } from './testing/run.ts';
+import { frameOf, START_MS, troubledFrames } from './testing/scenario.ts';
 
 describe('time', () => {
   it('closes the windows of a silent device by the clock of the partition, no earlier than its own time would', () => {
@@ -406,5 +183,32 @@ describe('whatever is on the log', () => {
     run.messages({ ...untimed, payload: '[{"t":1},{"t":2},{"h":3}]' }).cut();
     expect(run.rows.readings).toHaveLength(5);
     expect(run.counts.readingsDuplicate).toBe(1);
+  });
+});
+
+describe('a saved state', () => {
+  it('has the documented bytes', () => {
+    const run = new Run(options());
+    run.messages(message('d', 1, { ts: at(1), t: 31.5 }), message('d', 2, { ts: at(2), t: 32 }));
+    expect(Buffer.from(run.pipeline.save()).toString('hex')).toBe(
+      [
+        // magic, version
+        'd598cd0201',
+        // one device, one metric, one series
+        '010164010174010000',
+        // seen: a run of two times 1,000 ms apart; nothing older
+        '02e887b3c19c33e8070100',
+        // clock, wheel; newest, active, due, second of the device
+        'd08fb3c19c3382f09dc70601d18fb3c19c33d08fb3c19c3391ceb3c19c33818489a40a',
+        // alarms: one rule, newest, one slot that is raised
+        '760103686f74215b227468726573686f6c64222c2274222c5b5d2c33302c6e756c6c2c32352c305dd18fb3c19c330100',
+        '0002e887b3c19c33143466643964653062313238306134303138323432e887b3c19c330000000000803f40056d616a6f',
+        '72156420743a2033312e352069732061626f7665203330',
+        // windows: one, with one open window
+        '0103313073195b2274756d626c696e67222c31303030302c5b5d2c302c305d4b010001008080b3c19c33000000000000',
+        '0000400000000000c04f400000000000803f4000000000000040400000000000803f4000803ecc829c79420000000000',
+        '00404000007dcc829c7942',
+      ].join(''),
+    );
   });
 });
