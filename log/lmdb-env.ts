@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { SluiceError } from '../model/errors.ts';
@@ -121,13 +121,19 @@ async function commit(
   } catch (error) {
     const cause = await commitError(error);
     const text = String(cause);
-    const full = /MDB_MAP_FULL|MDB_TXN_FULL|ENOSPC|No space left|EDQUOT|EFBIG|File too large/i.test(text);
+    const full = /MDB_MAP_FULL|ENOSPC|No space left|quota exceeded|File too large/i.test(text) || isDiskFull(path);
     throw new SluiceError(full ? 'LOG_FULL' : 'LOG_UNAVAILABLE', `commit to ${path} failed: ${text}`, {
       values: { path },
       cause,
       ...(full ? { remedy: 'free space on the disk of the data directory, or shorten log.retention' } : {}),
     });
   }
+}
+
+/** LMDB calls a write that was cut short an input/output error, so the disk itself is asked. */
+function isDiskFull(path: string): boolean {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize < 4 << 20;
 }
 
 /** lmdb-js rejects with a wrapper whose `commitError` is a promise that rejects with the cause. */

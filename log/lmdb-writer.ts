@@ -119,10 +119,13 @@ export class TopicWriter {
       // A frame that was appended after the look is not judged by it.
       this.#deleteTo[p] = Math.max(this.#deleteTo[p], Math.min(to, state.next));
     }
+    if (!this.#hasDeletions()) return;
     while (this.#hasDeletions()) {
       this.#run();
       await this.#running;
     }
+    // LMDB takes freed pages into use again one transaction later; with a full disk no append would get that far.
+    await this.#env.commit([[LAYOUT_KEY, encodeLayout(partitions)]]);
   }
 
   /** Waits for what was appended, and stops. */
