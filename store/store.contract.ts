@@ -144,7 +144,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           }));
           expect(sorted(rows)).toEqual(sorted(expected));
         }),
-        { numRuns: 15 },
+        { numRuns: 10 },
       );
       await empty('readings');
     });

@@ -312,6 +312,22 @@ describe('the folder', () => {
     });
   });
 
+  it('is closed after the statements that run have been answered', async () => {
+    const mine = await spawnStore();
+    const statement = 'SELECT sum(sipHash64(number)) FROM numbers(10000000)';
+    const running = fetch(mine.url, { method: 'POST', body: statement }).then((answer) => answer.text());
+    while (
+      (await fetch(mine.url, { method: 'POST', body: 'SHOW PROCESSLIST' }).then((a) => a.text())).includes(
+        'sipHash64',
+      ) === false
+    ) {
+      if ((await Promise.race([running, Promise.resolve(null)])) !== null) break;
+    }
+    expect(await mine.stop()).toBe(0);
+    expect(await running).toMatch(/^\d+\n$/);
+    await rm(mine.dir, { recursive: true });
+  });
+
   it('keeps every answered insert through kill -9, and none in part', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sluice-kill-'));
     let mine = await spawnStore({ dir });
