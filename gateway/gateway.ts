@@ -22,6 +22,9 @@ import { WatchHub } from './watch.ts';
 
 export type { GatewayInfo } from './overview.ts';
 
+/** Seconds of history with each `stats`: records that came late, and an event or two that a page has missed, are made good. */
+const STATS_SECONDS = 10;
+
 export interface GatewayOptions {
   log: Log;
   store: Store;
@@ -121,7 +124,7 @@ function startTicker(clock: Clock, board: StatsBoard, overview: Overview, stream
     board.forget(clock.nowMs());
     if (streams.open === 0) return;
     void overview.refresh();
-    streams.broadcast('stats', JSON.stringify(overview.answer(0)));
+    streams.broadcast('stats', JSON.stringify(overview.answer(STATS_SECONDS)));
   };
   timer = clock.after(1_000, tick);
   return { cancel: () => timer.cancel() };
@@ -198,7 +201,7 @@ function eventsRoute(streams: Streams, overview: Overview): StreamRoute {
       streams.assertRoom(watch.device);
       void overview.refresh();
       return (response, headers) =>
-        streams.add(response, headers, watch, { event: 'stats', data: JSON.stringify(overview.answer(0)) });
+        streams.add(response, headers, watch, { event: 'stats', data: JSON.stringify(overview.answer(STATS_SECONDS)) });
     },
   };
 }

@@ -23,7 +23,7 @@ export interface OverviewAnswer {
   info: GatewayInfo;
   state: HealthState;
   roles: RoleHealth[];
-  /** Per second, in the last whole second; null where the role is silent. */
+  /** Per second, over the last five whole seconds; null where the role is silent. */
   rates: { [K in RateName]: number | null };
   connections: number;
   messagesInFlight: number;

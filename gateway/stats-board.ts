@@ -38,6 +38,8 @@ export const FRESH_MS_MAX = 5_000;
 const FORGET_MS = 60_000;
 /** Records come about once a second; a second without one takes the one before it, for so long. */
 const HOLD_SECONDS = 2;
+/** Seconds that the figures of the overview are taken over. */
+const RATE_SECONDS = 5;
 
 interface Second {
   /** Whole second since the epoch that the record was written in; −1 when the slot is unused. */
@@ -102,11 +104,15 @@ export class StatsBoard {
     }
   }
 
-  /** Rates of the last whole second, null where no instance that counts them has spoken. */
+  /**
+   * Rates of the last whole seconds, null where no instance that counts them has spoken in the last of them. They are taken over some
+   * seconds since the roles speak at different moments: second by second, equal hops would seem to differ.
+   */
   rates(nowMs: number): { [K in RateName]: number | null } {
     const second = lastWholeSecond(nowMs);
     const out = {} as { [K in RateName]: number | null };
-    for (const name of RATE_NAMES) out[name] = this.#rateAt(name, second);
+    for (const name of RATE_NAMES)
+      out[name] = this.#rateAt(name, second) === null ? null : this.#meanRate(name, second);
     return out;
   }
 
@@ -121,6 +127,15 @@ export class StatsBoard {
       out.lagMs.push(this.#lagAt(s));
     }
     return out;
+  }
+
+  #meanRate(name: RateName, second: number): number {
+    const values: number[] = [];
+    for (let back = 0; back < RATE_SECONDS; back++) {
+      const rate = this.#rateAt(name, second - back);
+      if (rate !== null) values.push(rate);
+    }
+    return values.reduce((a, b) => a + b, 0) / values.length;
   }
 
   #rateAt(name: RateName, second: number): number | null {

@@ -75,7 +75,7 @@ function instances(o: Overview): string {
 export class Flow {
   readonly root: HTMLElement;
   readonly #cells: StageCell[];
-  #history: Partial<Record<RateName, (number | null)[]>> = {};
+  readonly #history: Partial<Record<RateName, (number | null)[]>> = {};
   #endMs = 0;
 
   constructor() {
@@ -88,27 +88,21 @@ export class Flow {
   }
 
   show(o: Overview): void {
-    if (o.history) {
-      this.#history = { ...o.history };
-      this.#endMs = o.history.endMs;
-    } else {
-      this.#push(o);
-    }
+    if (o.history) this.#join(o.history);
     for (const cell of this.#cells) cell.show(o, this.#history[cell.stage.spark] ?? []);
   }
 
-  /** Each `stats` tells of its last whole second. */
-  #push(o: Overview): void {
-    const endMs = Math.floor(o.atMs / 1000) * 1000 - 1000;
-    const steps = Math.min(SPARK_SECONDS, Math.round((endMs - this.#endMs) / 1000));
-    if (steps <= 0) return;
-    this.#endMs = endMs;
+  /** The last seconds come with each `stats`; they take the place of what was known of them. */
+  #join(history: NonNullable<Overview['history']>): void {
+    const shift = Math.round((history.endMs - this.#endMs) / history.stepMs);
     for (const { spark } of STAGES) {
-      const values = [...(this.#history[spark] ?? [])];
-      for (let i = 1; i < steps; i++) values.push(steps <= 3 ? o.rates[spark] : null);
-      values.push(o.rates[spark]);
+      const before = this.#history[spark] ?? [];
+      const kept = before.slice(0, Math.max(0, before.length + shift - history[spark].length));
+      const missing = Math.max(0, Math.min(SPARK_SECONDS, shift - history[spark].length));
+      const values = [...kept, ...Array<null>(before.length === 0 ? 0 : missing).fill(null), ...history[spark]];
       this.#history[spark] = values.slice(-SPARK_SECONDS);
     }
+    this.#endMs = history.endMs;
   }
 }
 
