@@ -7,17 +7,8 @@ import { checkpointsContract } from './checkpoints.contract.ts';
 import { openKafkaLog } from './kafka.ts';
 import { openKafkaCheckpoints } from './kafka-checkpoints.ts';
 import { kafkaClient } from './kafka-client.ts';
-import {
-  Collector,
-  eventually,
-  logContract,
-  Member,
-  PARTITIONS,
-  range,
-  readAll,
-  text,
-  textOf,
-} from './log.contract.ts';
+import { logContract, PARTITIONS } from './log.contract.ts';
+import { Collector, eventually, Member, range, readAll, text, textOf } from './log.fixture.ts';
 import type { Log } from './log.ts';
 import type { Retention } from './retention.ts';
 

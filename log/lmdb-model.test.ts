@@ -7,7 +7,7 @@ import { ManualClock } from '../model/clock.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { type LmdbLog, openLmdbLog } from './lmdb.ts';
 import { storedBytes } from './lmdb-codec.ts';
-import { readAll } from './log.contract.ts';
+import { readAll } from './log.fixture.ts';
 
 const PARTITIONS = 2;
 const AGE_MS = 1000;

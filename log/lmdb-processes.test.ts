@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { type LmdbLog, type LmdbLogOptions, openLmdbLog } from './lmdb.ts';
-import { Collector, Member, range, readAll, text, textOf } from './log.contract.ts';
+import { Collector, Member, range, readAll, text, textOf } from './log.fixture.ts';
 
 /** The log among processes: one that writes and may be killed, others that read. */
 

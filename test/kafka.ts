@@ -53,10 +53,11 @@ interface Running {
 }
 
 async function run(dir: string, port: number): Promise<Running> {
-  const child: ChildProcess = spawn(script, ['--dir', dir, '--port', String(port)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const child: ChildProcess = spawn(script, ['--dir', dir, '--port', String(port), '--attached'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let complaint = '';
+  child.stdin!.on('error', () => undefined);
   child.stderr!.on('data', (chunk) => {
     complaint += chunk;
   });

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Runs one real Kafka broker (KRaft, no ZooKeeper, no Docker) until it is stopped with Ctrl-C or SIGTERM.
 #
-#   docker/kafka/start.sh [--dir DIR] [--port PORT] [--heap SIZE]
+#   docker/kafka/start.sh [--dir DIR] [--port PORT] [--heap SIZE] [--attached]
 #
 # DIR keeps the topics (a temporary directory, removed at the end, when absent); PORT 0 takes a free one (9092 when absent).
+# --attached ends it also when standard input is closed, as it is when the program that started it has died.
 # Prints "ready HOST:PORT" on a line of its own: the address for sluice start --kafka HOST:PORT.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir='' port=9092 heap=512m
+dir='' port=9092 heap=512m attached=''
 while [ $# -gt 0 ]; do
   case "$1" in
     --dir) dir=$2; shift 2 ;;
     --port) port=$2; shift 2 ;;
     --heap) heap=$2; shift 2 ;;
-    --help | -h) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --attached) attached=yes; shift ;;
+    --help | -h) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "docker/kafka/start.sh: unknown option $1; see --help" >&2; exit 2 ;;
   esac
 done
@@ -84,6 +86,9 @@ finish() {
   exit 0
 }
 trap finish TERM INT
+if [ -n "$attached" ]; then
+  { cat >/dev/null; kill -TERM $$ 2>/dev/null; } <&0 &
+fi
 
 for _ in $(seq 600); do
   if grep -q 'Kafka Server started' "$dir/broker.log"; then
