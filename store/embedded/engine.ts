@@ -173,7 +173,7 @@ export interface EngineOptions {
   /** The store's folder; the engine's own files are below it. */
   dir: string;
   memoryBytesMax: number;
-  /** Statements that run at once. Together they should leave one of libuv's threads free. */
+  /** Statements that run at once; each takes one of libuv's threads, which files need as well. */
   readsMax: number;
   writesMax: number;
 }

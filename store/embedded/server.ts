@@ -17,8 +17,8 @@ export interface EmbeddedStoreOptions {
   /** Most memory that the engine's queries, inserts and merges may take together. Default 1 GiB. */
   memoryBytesMax?: number;
   /**
-   * Threads of libuv's pool, which is what statements run on: UV_THREADPOOL_SIZE of the process. One is left for files, one or two are for
-   * writing, the others for reading. Default 4, libuv's own.
+   * Threads of libuv's pool, which is what statements run on: UV_THREADPOOL_SIZE of the process. Up to three are for
+   * writing, up to eight of the others for reading. Default 4, libuv's own, of which two long reads take half: 12 is better.
    */
   poolThreads?: number;
   /** A reader's statement is ended after this long. Default 60 s. */
@@ -49,7 +49,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const { dir, logger, memoryBytesMax = 2 ** 30, poolThreads = 4 } = options;
   const writer = readCredentials(dir);
   const writesMax = poolThreads >= 8 ? 3 : poolThreads >= 4 ? 2 : 1;
-  const readsMax = Math.max(1, poolThreads - writesMax - 1);
+  const readsMax = Math.max(1, Math.min(8, poolThreads - writesMax));
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
   const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0 };
   const http = {
