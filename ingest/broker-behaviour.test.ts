@@ -182,13 +182,13 @@ describe('beside the lane the same is promised', () => {
     door = await openTestDoor();
     for (const extra of [{ retain: true }, { qos: 2 }]) {
       door.log.failures = [new SluiceError('LOG_UNAVAILABLE', 'gone')];
-      const client = await door.accepted('d1');
+      const client = await door.accepted('d1', { clean: false });
       client.send(telemetry('d1', 'a', 1, extra));
       await client.end();
       expect(client.packets).toEqual([]);
     }
     expect(door.log.messages()).toEqual([]);
-    const again = await door.accepted('d1');
+    const again = await door.accepted('d1', { clean: false });
     again.send(telemetry('d1', 'a', 1, { qos: 2, dup: true }));
     await again.next('pubrec');
     expect(door.log.messages()).toHaveLength(1); // the failed handshake does not count as one
@@ -216,12 +216,17 @@ describe('beside the lane the same is promised', () => {
     expect(door.log.messages().map((m) => m.payload)).toEqual(['once', 'a new one']);
     await eventually(() => got.length === 2);
     // A clean session begins anew: the open handshake of the one before is forgotten.
-    again.socket.destroy();
-    await again.end();
-    const clean = await door.accepted('d1');
-    clean.send(telemetry('d1', 'other', 5, { qos: 2 }));
-    await clean.next('pubrec');
-    expect(door.log.messages()).toHaveLength(3);
+    for (const clean of [true, false]) {
+      const next = await door.accepted('d1', { clean }); // takes over
+      next.send(telemetry('d1', `clean ${clean}`, 5, { qos: 2 }));
+      await next.next('pubrec');
+    }
+    expect(
+      door.log
+        .messages()
+        .map((m) => m.payload)
+        .slice(2),
+    ).toEqual(['clean true', 'clean false']);
   });
 
   it('a QoS 2 message repeated while it is on its way is logged once', async () => {
