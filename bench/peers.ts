@@ -36,11 +36,13 @@ const mosquitto: Peer = {
   missing: () => (mosquittoPath() === null ? 'mosquitto is not installed' : null),
   async start(folder) {
     const port = await freePort();
-    const config = join(await mkdtemp(join(folder, 'mosquitto-')), 'mosquitto.conf');
+    const own = await mkdtemp(join(folder, 'mosquitto-'));
+    const config = join(own, 'mosquitto.conf');
     const lines = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', 'set_tcp_nodelay true', 'log_type error'];
     await writeFile(config, `${lines.join('\n')}\n`);
     const child = startChild(mosquittoPath()!, ['-c', config]);
     await untilUp(child, 'mosquitto', () => takesConnections(port));
+    void child.exited.then(() => rm(own, { recursive: true, force: true }));
     return { child, url: `mqtt://127.0.0.1:${port}` };
   },
 };
