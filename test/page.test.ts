@@ -77,8 +77,8 @@ describe.skipIf(!browserIsThere())('the page', () => {
     await command.waitFor();
     const { host, port } = new URL(program.mqttUrl.replace('mqtt:', 'http:'));
     expect(await command.textContent()).toContain(`-h ${host.split(':')[0]} -p ${port}`);
-    expect(await page.locator('.alarms').textContent()).toContain('No open alarms');
-    expect(await page.locator('.quarantine').textContent()).toContain('Every message could be decoded');
+    await page.locator('.alarms .notice', { hasText: 'No open alarms' }).waitFor();
+    await page.locator('.quarantine .notice', { hasText: 'Every message could be decoded' }).waitFor();
 
     await publish('pump-1', { temperature: 21.5, flow: 3 });
     await page.locator('.device-list button', { hasText: 'pump-1' }).waitFor();

@@ -41,6 +41,7 @@ export class Alarms {
       h('header', {}, h('h2', {}, 'Alarms'), h('div', { class: 'segments' }, this.#tabs.open, this.#tabs.all)),
       this.#list,
     );
+    this.#show();
     setInterval(() => this.#tick(), 1_000);
     setInterval(() => {
       if (!document.hidden) void this.load();
