@@ -1,7 +1,7 @@
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import type { Store } from '../store/store.ts';
 import { assessHealth, type Health, type HealthState, type RoleHealth, type StorePing } from './health.ts';
-import { countFleet, type FleetCounts } from './queries.ts';
+import { countDevices, countRows, type FleetCounts } from './queries.ts';
 import { FRESH_MS_MAX, type RateName, type StatsBoard, type StatsHistory } from './stats-board.ts';
 import type { StoreGate } from './store-gate.ts';
 
@@ -102,6 +102,7 @@ export class Overview {
   #counts: FleetCounts | null = null;
   #countedMs: number | null = null;
   #nextCountMs = 0;
+  #nextDevicesMs = 0;
   #counting = false;
 
   constructor(parts: OverviewParts) {
@@ -126,14 +127,33 @@ export class Overview {
     if (this.#counting || startMs < this.#nextCountMs || !probe.latest.answers) return;
     this.#counting = true;
     try {
-      this.#counts = await countFleet(gate);
+      const rows = await countRows(gate);
+      this.#counts = { ...rows, devices: this.#counts?.devices ?? null };
       this.#countedMs = clock.nowMs();
+      this.#nextCountMs = this.#after(startMs);
+      if (startMs >= this.#nextDevicesMs) await this.#countDevices();
     } catch {
       // The store's failure shows in its health; the page keeps the last counts and their age.
+      this.#nextCountMs = this.#after(startMs);
     } finally {
       this.#counting = false;
-      this.#nextCountMs = clock.nowMs() + Math.max(COUNT_EVERY_MS, (clock.nowMs() - startMs) * COUNT_SHARE);
     }
+  }
+
+  /** On a pace of its own: with many readings it takes much longer than the rest, and may not be done in time. */
+  async #countDevices(): Promise<void> {
+    const startMs = this.#parts.clock.nowMs();
+    try {
+      const devices = await countDevices(this.#parts.gate);
+      if (this.#counts !== null) this.#counts = { ...this.#counts, devices };
+    } finally {
+      this.#nextDevicesMs = this.#after(startMs);
+    }
+  }
+
+  #after(startMs: number): number {
+    const nowMs = this.#parts.clock.nowMs();
+    return nowMs + Math.max(COUNT_EVERY_MS, (nowMs - startMs) * COUNT_SHARE);
   }
 
   /** Waits for the first counts; later ones come by themselves, so that a slow store does not hold up the page. */

@@ -26,7 +26,7 @@ export interface Overview {
   socketsPaused: number;
   lagMs: number | null;
   lagFrames: number | null;
-  counts: { devices: number; readings: number; quarantined: number; alarmsOpen: number } | null;
+  counts: { devices: number | null; readings: number; quarantined: number; alarmsOpen: number } | null;
   history?: Record<RateName, (number | null)[]> & { endMs: number; stepMs: number; lagMs: (number | null)[] };
 }
 
