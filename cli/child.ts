@@ -12,6 +12,9 @@ export interface SupervisorMessage {
   type: 'draining' | 'stop';
 }
 
+/** kafkajs sets timers a few ms in the past now and then, of which newer versions of Node.js would warn each time. */
+const COMMON_FLAGS = ['--enable-source-maps', '--disable-warning=TimeoutNegativeWarning'];
+
 /**
  * V8 settings of the roles. Most of what they allocate dies young, and with the default young generation a third of a busy
  * door's time is garbage collection (docs/decisions/001-young-generation.md has the figures).
@@ -22,13 +25,20 @@ const NODE_FLAGS: Record<string, readonly string[]> = {
 };
 
 /**
+ * Threads of libuv's pool, where the embedded engine runs its statements. With the default of 4, two long reads would hold
+ * every place that there is for reading.
+ */
+const STORE_POOL_THREADS = 12;
+
+/**
  * Starts `sluice ARGS` as a child process with an IPC channel. The child drains and ends when the channel closes, so none
  * outlives a supervisor that was killed.
  */
 export function spawnSluice(name: string, args: readonly string[]): Child {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const child = spawn(process.execPath, ['--enable-source-maps', ...(NODE_FLAGS[name] ?? []), main, ...args], {
+  const child = spawn(process.execPath, [...COMMON_FLAGS, ...(NODE_FLAGS[name] ?? []), main, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    env: name === 'store' ? { ...process.env, UV_THREADPOOL_SIZE: String(STORE_POOL_THREADS) } : process.env,
   });
   const tellChild = (type: SupervisorMessage['type']): void => {
     if (child.connected) child.send({ type } satisfies SupervisorMessage, () => undefined);

@@ -15,6 +15,8 @@ export async function openStoreRole(settings: Settings, logger: Logger): Promise
     http: options.listen,
     readOnly: options.readOnly,
     memoryBytesMax: options.memoryBytesMax,
+    // libuv's own variable and default; `sluice start` sets it for this role.
+    poolThreads: Number(process.env.UV_THREADPOOL_SIZE ?? 4),
     logger,
   });
   const log = await openLog('store', settings.config, logger);
