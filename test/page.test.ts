@@ -142,8 +142,7 @@ describe.skipIf(!browserIsThere())('the page', () => {
     const background = () => page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
     const dark = await background();
     await page.emulateMedia({ colorScheme: 'light' });
-    const light = await background();
-    expect(light).not.toBe(dark);
+    await eventually('the light colours', async () => (await background()) !== dark);
     await page.getByRole('button', { name: 'Switch to dark' }).click();
     expect(await background()).toBe(dark);
     await page.reload();
