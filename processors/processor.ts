@@ -10,7 +10,7 @@ import { Inserter } from './inserter.ts';
 import { PartitionRun, type RunShared } from './partition-run.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { Room } from './room.ts';
-import { Slot } from './slots.ts';
+import { openThread, Slot, type Thread } from './slots.ts';
 
 export interface ProcessorOptions extends PipelineOptions {
   log: Log;
@@ -21,6 +21,8 @@ export interface ProcessorOptions extends PipelineOptions {
   workers: number;
   /** The compiled worker.js. */
   workerFile: URL;
+  /** How a slot gets its thread; Piscina with `workerFile` unless told otherwise. */
+  openThread?: (data: PipelineOptions) => Thread;
   checkpointMs: number;
   /** Bytes of frames of one batch. */
   batchBytesMax: number;
@@ -103,10 +105,9 @@ class RunningProcessor implements Processor {
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
     const { payload, windows, rules, limits, clockSkewMaxMs, idleMs } = options;
     const data: PipelineOptions = { payload, windows, rules, limits, clockSkewMaxMs, idleMs };
-    this.#slots = Array.from(
-      { length: options.workers },
-      () => new Slot({ workerFile: options.workerFile, data, heapMbMax: tuning.workerHeapMbMax }),
-    );
+    const { workerFile } = options;
+    const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
+    this.#slots = Array.from({ length: options.workers }, () => new Slot(() => open(data)));
     const signal = this.#giveUp.signal;
     this.#shared = {
       log,

@@ -5,12 +5,19 @@ import { move, Piscina, transferableSymbol, valueSymbol, workerData } from 'pisc
  * Worker threads with affinity: one pool of one thread for each slot, since the state of a partition lives in the thread
  * that works at it. The only file that knows Piscina.
  */
-export interface SlotOptions {
+export interface ThreadOptions {
   workerFile: URL;
   /** Given to each thread once; see `slotData`. */
   data: unknown;
   /** Bound of a thread's heap, MiB. Typed arrays are outside of it. */
   heapMbMax: number;
+}
+
+/** A thread as its slot sees it. The simulation puts one of its own in its place. */
+export interface Thread {
+  /** Rejects when the thread dies, or the task throws. */
+  run(task: unknown, options: { transferList: ArrayBuffer[] }): Promise<unknown>;
+  destroy(): Promise<void>;
 }
 
 /** Tasks that are with the thread at a time; one more than it works at, so that it does not wait for the next. */
@@ -23,14 +30,14 @@ const OUTSTANDING_MAX = 2;
 export class Slot {
   /** Grows with each replacement of the thread. */
   epoch = 0;
-  readonly #options: SlotOptions;
-  #pool: Piscina;
+  readonly #open: () => Thread;
+  #thread: Thread;
   #outstanding = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(options: SlotOptions) {
-    this.#options = options;
-    this.#pool = open(options);
+  constructor(open: () => Thread) {
+    this.#open = open;
+    this.#thread = open();
   }
 
   /** Rejects when the thread dies, or the task throws. */
@@ -41,7 +48,7 @@ export class Slot {
     } else this.#outstanding++;
     try {
       if (epoch !== this.epoch) throw new Error('the worker thread was replaced');
-      return await this.#pool.run(task, { transferList: transfer });
+      return (await this.#thread.run(task, { transferList: transfer })) as Answer;
     } finally {
       const next = this.#waiting.shift();
       // The next one takes over the place of this one.
@@ -53,18 +60,18 @@ export class Slot {
   /** Ends the thread and starts another, which knows nothing. Tasks that are under way reject. */
   async restart(): Promise<void> {
     this.epoch++;
-    const before = this.#pool;
-    this.#pool = open(this.#options);
+    const before = this.#thread;
+    this.#thread = this.#open();
     await before.destroy();
   }
 
   async close(): Promise<void> {
     this.epoch++;
-    await this.#pool.destroy();
+    await this.#thread.destroy();
   }
 }
 
-function open({ workerFile, data, heapMbMax }: SlotOptions): Piscina {
+export function openThread({ workerFile, data, heapMbMax }: ThreadOptions): Thread {
   const pool = new Piscina({
     filename: fileURLToPath(workerFile),
     name: 'run',

@@ -1,0 +1,48 @@
+import { SluiceError } from '../model/errors.ts';
+import { PartitionPipeline, type PipelineOptions } from './pipeline.ts';
+import type { Answer, FramesTask, Task } from './tasks.ts';
+
+/** What a thread does: holds the pipelines of its slot's partitions and works at one task after another. */
+export class SlotWork {
+  readonly #options: PipelineOptions;
+  readonly #pipelines = new Map<number, { generation: number; pipeline: PartitionPipeline }>();
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+  }
+
+  /** Throws what a pipeline throws, which is a defect: the thread is then replaced. */
+  do(task: Task): Answer {
+    const { partition, generation } = task;
+    if (task.kind === 'assign') {
+      try {
+        const pipeline = new PartitionPipeline(partition, this.#options, task);
+        this.#pipelines.set(partition, { generation, pipeline });
+        return { kind: 'assigned' };
+      } catch (error) {
+        if (error instanceof SluiceError && error.code === 'CHECKPOINT_UNREADABLE') {
+          return { kind: 'unreadable', message: error.message };
+        }
+        throw error;
+      }
+    }
+    const held = this.#pipelines.get(partition);
+    if (held === undefined || held.generation !== generation) return { kind: 'unknown' };
+    if (task.kind === 'frames') return frames(held.pipeline, task);
+    if (task.kind === 'save') return { kind: 'state', state: held.pipeline.canSave ? held.pipeline.save() : null };
+    this.#pipelines.delete(partition);
+    return { kind: 'dropped' };
+  }
+}
+
+function frames(pipeline: PartitionPipeline, task: FramesTask): Answer {
+  const before = performance.now();
+  let at = 0;
+  for (let i = 0; i < task.offsets.length; i++) {
+    const end = at + task.lengths[i];
+    const offset = task.offsets[i];
+    pipeline.process(offset, task.bytes.subarray(at, end), task.stored, offset >= task.countFrom);
+    at = end;
+  }
+  return { kind: 'output', output: pipeline.take(), cpuMs: performance.now() - before };
+}
