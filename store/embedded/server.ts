@@ -51,7 +51,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const writesMax = poolThreads >= 8 ? 3 : poolThreads >= 4 ? 2 : 1;
   const readsMax = Math.max(1, Math.min(8, poolThreads - writesMax));
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
-  const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0 };
+  const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0, insertMs: 0, queryMs: 0 };
   const http = {
     engine,
     identity: { displayName: 'sluice', version: engine.version, timezone: engine.timezone },
@@ -76,7 +76,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const { port } = server.address() as AddressInfo;
   const host = options.http.host.includes(':') ? `[${options.http.host}]` : options.http.host;
   const url = `http://${host}:${port}`;
-  logger.info('the embedded store is open', { url, dir, version: engine.version });
+  logger.debug('the embedded store is open', { url, dir, version: engine.version });
   let closing: Promise<void> | null = null;
   return {
     url,
