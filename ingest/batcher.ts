@@ -2,6 +2,7 @@ import type { Log } from '../log/log.ts';
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { encodeIdentity, FrameBuilder, TICK_TOPIC } from '../model/frame.ts';
+import { Histogram } from '../model/histogram.ts';
 import type { Logger } from '../model/logger.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { AckLists, OpenFrame } from './open-frame.ts';
@@ -55,6 +56,8 @@ export class Batcher {
   messagesAcknowledged = 0;
   messagesInFlight = 0;
   messagesFailed = 0;
+  /** From the first message of a frame to its acknowledgements, once for each message. */
+  readonly ackSeconds = new Histogram();
   /** True while the log refuses frames for want of room. */
   logFull = false;
   readonly #log: Log;
@@ -214,6 +217,7 @@ export class Batcher {
       this.#logger.info('the log takes frames again');
     }
     this.messagesAcknowledged += frame.messages;
+    this.ackSeconds.add((this.#clock.nowMs() - frame.openedMs) / 1000, frame.messages);
     this.#settle(state, frame, null);
     this.#goOn(state);
   }

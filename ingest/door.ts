@@ -147,6 +147,12 @@ class OpenDoor implements Door {
       socketsPaused: this.#pressure.waiting,
       connectionsRefused: this.#counters.connectionsRefused,
       packetsRefused: this.#counters.packetsRefused,
+      connectionsMax: this.#limits.connectionsMax,
+      bytesInFlight: this.#pressure.bytes,
+      bytesInFlightMax: this.#pressure.bytesMax,
+      messagesFailed: this.#batcher.messagesFailed,
+      ackSeconds: this.#batcher.ackSeconds.snapshot(),
+      ...this.#refusals.counts(),
     };
   }
 

@@ -1,3 +1,5 @@
+import type { HistogramCounts } from './histogram.ts';
+
 /**
  * What each role tells of itself, once a second, as one JSON message on its stats topic. Counters only grow for as long as
  * the process lives (`startedMs` tells one life from the next); readers form rates from differences.
@@ -19,6 +21,85 @@ export interface DoorStats {
   socketsPaused: number;
   connectionsRefused: number;
   packetsRefused: number;
+  // What follows is absent in the records of an older version.
+  connectionsMax?: number;
+  /** Bytes of the messages in flight, and the bound at which sockets are paused. */
+  bytesInFlight?: number;
+  bytesInFlightMax?: number;
+  /** Messages that the log refused for good: not acknowledged, their connections closed. */
+  messagesFailed?: number;
+  /** For how long some socket has been paused. */
+  socketsPausedMs?: number;
+  /** Connections and packets refused, by reason (numbers and names taken out, so that there are few). */
+  refusals?: Record<string, number>;
+  /** CONNECTs turned down for their credentials or rights. */
+  authFailures?: number;
+  /** Subscribers that were disconnected because they took nothing for too long. */
+  subscribersCutOff?: number;
+  /** Seconds from the first message of a frame to the acknowledgement, counted once for each message of it. */
+  ackSeconds?: HistogramCounts;
+  log?: LogStats;
+  vitals?: Vitals;
+}
+
+/** What a role finds the log to do, for the topic that it writes. */
+export interface LogStats {
+  topic: string;
+  framesAppended: number;
+  bytesAppended: number;
+  /** Appends that were refused, a full log apart. */
+  errors: number;
+  /** Appends that wait for their answer, and for how long the oldest has. */
+  waiting: number;
+  waitingMs: number;
+  /** For how long the log has refused frames for want of room; 0 when it takes them. */
+  fullMs: number;
+  appendSeconds: HistogramCounts;
+  /** Frames that are held, and those that retention has deleted since the start of the process. */
+  framesHeld: number;
+  framesDeleted: number;
+  /** The offset that the next frame of each partition gets; left out for more than 256 partitions. */
+  endOffsets: number[];
+  /** What the topic holds and may hold; null where the log is not of this machine. */
+  bytesHeld: number | null;
+  bytesMax: number | null;
+}
+
+/** What every role tells of its process and its machine. */
+export interface Vitals {
+  /** The longest that the event loop was held up during the last seconds. */
+  eventLoopDelayMs: number;
+  /** Of the disk of the data folder; null where it cannot be told. */
+  diskFreeBytes: number | null;
+  diskBytes: number | null;
+  /** Jumps of the wall clock against the monotonic one by more than a second, and the last of them. */
+  clockJumps: number;
+  clockJumpMs: number;
+  clockJumpAtMs: number | null;
+}
+
+/** How the store does as a client sees it. */
+export interface StoreClientStats {
+  /** By table. */
+  insertSeconds: Record<string, HistogramCounts>;
+  insertErrors: number;
+  /** Tries that failed and were made again. */
+  insertRetries: number;
+  /** Inserts that wait for their answer; and for how long the store has answered none of them. */
+  waiting: number;
+  silentMs: number;
+}
+
+/** How checkpoints are kept. */
+export interface CheckpointStats {
+  saveSeconds: HistogramCounts;
+  saves: number;
+  failures: number;
+  bytesWritten: number;
+  /** Sum of the newest states of all partitions: what the processor holds for windows, alarms and redeliveries. */
+  stateBytes: number;
+  /** Age of the newest save of the partition that has waited longest; null when nothing has been saved. */
+  ageMs: number | null;
 }
 
 export interface ProcessorStats {
@@ -44,6 +125,16 @@ export interface ProcessorStats {
   /** Age of the oldest message that is not yet stored, ms; 0 with no lag. */
   lagMs: number;
   workersRestarted: number;
+  // What follows is absent in the records of an older version.
+  /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
+  readingsAhead?: number;
+  /** How much lagMs has grown over the last half minute; negative when it shrinks. */
+  lagChangeMs?: number;
+  workersRestartedLately?: number;
+  store?: StoreClientStats;
+  checkpoints?: CheckpointStats;
+  log?: LogStats;
+  vitals?: Vitals;
 }
 
 export interface StoreStats {
@@ -56,6 +147,11 @@ export interface StoreStats {
   inserts: number;
   rowsInserted: number;
   errors: number;
+  // What follows is absent in the records of an older version.
+  /** Time that the engine has spent on inserts and on queries. */
+  insertMs?: number;
+  queryMs?: number;
+  vitals?: Vitals;
 }
 
 export type RoleStats = DoorStats | ProcessorStats | StoreStats;

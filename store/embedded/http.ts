@@ -29,6 +29,9 @@ export interface Counts {
   inserts: number;
   rowsInserted: number;
   errors: number;
+  /** Time spent on inserts and on queries, ms. */
+  insertMs: number;
+  queryMs: number;
 }
 
 /** A statement in a body, and data that comes with it, at most; data behind `?query=` may be of any size. */
@@ -145,6 +148,7 @@ async function query(
   answer: Answer,
 ): Promise<void> {
   const { engine, counts } = options;
+  const startMs = performance.now();
   counts.queries++;
   const run = runOptions(options, request);
   const format = statement.format ?? run.format;
@@ -157,10 +161,12 @@ async function query(
       await answer.write(piece);
     });
     if (!answer.isBegun) answer.begin(format, {});
+    counts.queryMs += performance.now() - startMs;
     return answer.end();
   }
   const result = await engine.run(statement.sql, run); // made whole, in memory, within readerMemoryBytesMax
   const isWrite = statement.verb === 'INSERT';
+  counts[isWrite ? 'insertMs' : 'queryMs'] += performance.now() - startMs;
   if (isWrite) {
     counts.inserts++;
     counts.rowsInserted += result.rows;
@@ -210,7 +216,9 @@ async function insert(
       ? ''
       : `SETTINGS ${[...settings].map(([name, value]) => `${name} = ${quoteText(value)}`).join(', ')} `;
     const sql = `${statement.sql.slice(0, at)} FROM INFILE ${quoteText(path)} ${clause}${statement.sql.slice(at)}`;
+    const startMs = performance.now();
     const result = await engine.run(sql, { ...run, settings: ownSettings ? run.settings : new Map() });
+    counts.insertMs += performance.now() - startMs;
     counts.inserts++;
     counts.rowsInserted += result.rows;
     answer.finish(200, '', { writtenRows: result.rows, writtenBytes: result.rowBytes, elapsedMs: result.elapsedMs });
