@@ -11,10 +11,13 @@ export interface Program {
   httpUrl: string;
   clickhouseUrl: string;
   dataDir: string;
+  configFile: string;
   /** All that it printed so far. */
   output(): string;
   /** Process ids of the roles: door, processor, store, gateway. */
   pids(): Promise<Map<string, number>>;
+  /** Process id of `sluice start` itself. */
+  pid(): number;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
   /** kill -9 of the supervisor and all roles. */
@@ -31,9 +34,13 @@ export interface ProgramOptions {
   /** Text of a sluice.yaml. */
   config?: string;
   args?: string[];
+  /** Added to the environment of the program. */
+  env?: Record<string, string>;
+  /** Called with the folder and the ports before the program is started. */
+  before?: (place: { dir: string; dataDir: string; clickhousePort: number }) => Promise<{ args: string[] }>;
 }
 
-const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+export const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 
 export async function startProgram(options: ProgramOptions = {}): Promise<Program> {
   const dataDir = await mkdtemp(join(tmpdir(), 'sluice-test-'));
@@ -50,12 +57,15 @@ export async function startProgram(options: ProgramOptions = {}): Promise<Progra
   const configFile = join(dataDir, 'sluice.yaml');
   await writeFile(configFile, options.config ?? 'version: 1\n');
   args.push('--config', configFile, ...(options.args ?? []));
+  const place = { dir: dataDir, dataDir: join(dataDir, 'data'), clickhousePort: clickhouse };
+  args.push(...((await options.before?.(place))?.args ?? []));
+  const env = { ...process.env, ...options.env };
 
   let output = '';
   let child: ChildProcess;
   let exited: Promise<number | null>;
   const launch = async (): Promise<void> => {
-    child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: dataDir });
+    child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: dataDir, env });
     child.stdout!.on('data', (chunk) => (output += chunk));
     child.stderr!.on('data', (chunk) => (output += chunk));
     exited = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
@@ -67,8 +77,10 @@ export async function startProgram(options: ProgramOptions = {}): Promise<Progra
     httpUrl: `http://127.0.0.1:${http}`,
     clickhouseUrl: `http://127.0.0.1:${clickhouse}`,
     dataDir: join(dataDir, 'data'),
+    configFile,
     output: () => output,
     pids: () => rolesOf(child.pid!),
+    pid: () => child.pid!,
     async stop() {
       child.kill('SIGTERM');
       return exited;
@@ -164,7 +176,7 @@ async function rolesOf(supervisor: number): Promise<Map<string, number>> {
   return out;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -1,0 +1,202 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BlastResult, blast } from '../../device-sim/blast.ts';
+import { randomOf } from '../../processors/testing/scenario.ts';
+import { eventually } from '../program.ts';
+import { type Disturbance, disturb, interruptsSubscribers } from './disturbances.ts';
+import { RememberingDevice, TroubledStream } from './fleet.ts';
+import { TortureOracle } from './oracle.ts';
+import type { Rig } from './rig.ts';
+import { isClean, judgeLog, judgeTables, type Verdict } from './verdict.ts';
+
+export interface RoundOptions {
+  seed: number;
+  plan: readonly Disturbance[];
+  /** Devices of the troubled fleet, each with a connection of its own. */
+  devices?: number;
+  /** Messages of each of them, about one every 40 ms. */
+  messages?: number;
+  /** Messages of the blast beside them, over six connections. */
+  blastMessages?: number;
+}
+
+export interface RoundResult {
+  seed: number;
+  plan: readonly Disturbance[];
+  acknowledged: number;
+  resent: number;
+  /** From the end of the last disturbance until a message of a device was acknowledged, stored and read, with `/ready` at 200. */
+  backInServiceMs: number;
+  tookMs: number;
+  readings: number;
+  quarantined: number;
+  rollups: number;
+  alarmEvents: number;
+  verdict: Verdict;
+}
+
+const HOUR_MS = 3_600_000;
+const PACE_MS = 40;
+const BLAST_CONNECTIONS = 6;
+const BLAST_PER_SECOND = 2_500;
+/** Payloads of blasts, and how far ts moves from one message to the next. */
+const BLASTS = [
+  { payload: 'object', stepMs: 1 },
+  { payload: 'array10', stepMs: 10 },
+  { payload: 'strings', stepMs: 1 },
+] as const;
+/** The program gets this long to be back in service, and to bring what was acknowledged to the tables. */
+const RECOVERY_MS = 90_000;
+
+let rounds = 0;
+
+/**
+ * One round: devices publish and remember, the plan's disturbances happen meanwhile, all is acknowledged in the end, and the
+ * tables are compared with what an oracle makes of the log. The devices are new in each round, so that a program may be used
+ * for many.
+ */
+export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundResult> {
+  const { seed, plan } = options;
+  const beganMs = Date.now();
+  const random = randomOf(seed);
+  const prefix = `r${++rounds}-`;
+  const port = Number(new URL(rig.program.mqttUrl).port);
+  const [telemetryFrom, alarmsFrom] = await Promise.all([rig.contents.ends('telemetry'), rig.contents.ends('alarms')]);
+
+  const devices = Array.from({ length: options.devices ?? 8 }, (_, i) => {
+    const device = new RememberingDevice(`${prefix}d${i}`, port, 1 + Math.floor(random() * 16));
+    return { device, stream: new TroubledStream(seed * 101 + i, beganMs - HOUR_MS, i % 4 === 3) };
+  });
+  const probe = new RememberingDevice(`${prefix}probe`, port, 4);
+  const all = [...devices.map((d) => d.device), probe];
+  const kind = BLASTS[Math.floor(random() * BLASTS.length)];
+  const baseMs = beganMs - 6 * HOUR_MS;
+  try {
+    const blasted = blast({
+      url: rig.program.mqttUrl,
+      connections: BLAST_CONNECTIONS,
+      messages: options.blastMessages ?? 6_000,
+      ratePerSecond: BLAST_PER_SECOND,
+      payload: kind.payload,
+      devicePrefix: `${prefix}b`,
+      baseMs,
+      reconnect: true,
+      drainMs: RECOVERY_MS,
+    });
+    const published = publish(devices, options.messages ?? 60);
+    for (const disturbance of plan) await disturb(rig, disturbance);
+    const calmMs = Date.now();
+    await inService(rig, probe);
+    const backInServiceMs = Date.now() - calmMs;
+    await within(RECOVERY_MS, 'all messages to be acknowledged', published);
+    const result = await blasted;
+
+    const oracle = new TortureOracle(rig.settings);
+    const frames = await rig.contents.telemetry(telemetryFrom);
+    for (const frame of frames) oracle.frame(frame);
+    const heardAll = !interruptsSubscribers(plan);
+    const verdict = await judgeWhenSettled(rig, prefix, oracle, alarmsFrom, heardAll);
+    const sent = all.map(({ id, offered }) => ({ device: id, payloads: offered }));
+    judgeLog(frames.flat(), sent, sentBy(result, prefix, baseMs, kind.stepMs), verdict);
+    for (const device of all)
+      if (device.unexpected > 0) verdict.notes.push(`${device.id} got acknowledgements out of order`);
+    return {
+      seed,
+      plan,
+      acknowledged: result.acknowledged + all.reduce((sum, d) => sum + d.acknowledged, 0),
+      resent: result.resent + all.reduce((sum, d) => sum + d.resent, 0),
+      backInServiceMs,
+      tookMs: Date.now() - beganMs,
+      readings: oracle.readings.size,
+      quarantined: oracle.quarantine.size,
+      rollups: oracle.rollups.size,
+      alarmEvents: [...oracle.events.values()].flat().length,
+      verdict,
+    };
+  } finally {
+    for (const device of all) device.close();
+  }
+}
+
+async function publish(
+  devices: { device: RememberingDevice; stream: TroubledStream }[],
+  messages: number,
+): Promise<void> {
+  await Promise.all(
+    devices.map(async ({ device, stream }, i) => {
+      await sleep(i * 5);
+      for (let m = 0; m < messages; m++) {
+        device.offer(stream.next());
+        await sleep(PACE_MS);
+      }
+      await device.drained();
+      // Only now: were it repeated together with what came before it, those would be older than any window.
+      device.offer(stream.last());
+      await device.drained();
+    }),
+  );
+}
+
+/** `/ready` answers 200, and a message goes all the way to the table. */
+async function inService(rig: Rig, probe: RememberingDevice): Promise<void> {
+  probe.offer(`{"n":${probe.offered.length}}`);
+  await within(RECOVERY_MS, 'a message to be acknowledged', probe.drained());
+  await eventually(
+    'the program to be back in service',
+    async () => {
+      if ((await fetch(`${rig.program.httpUrl}/ready`)).status !== 200) return false;
+      const sql = `SELECT count() AS n FROM sluice.readings WHERE device = '${probe.id}'`;
+      const [row] = await rig.program.query<{ n: string }>(sql);
+      return Number(row.n) > 0;
+    },
+    RECOVERY_MS,
+  );
+}
+
+/** Compares until everything is as it should be, or long enough. */
+async function judgeWhenSettled(
+  rig: Rig,
+  prefix: string,
+  oracle: TortureOracle,
+  alarmsFrom: readonly number[],
+  heardAll: boolean,
+): Promise<Verdict> {
+  const untilMs = Date.now() + RECOVERY_MS;
+  await eventually(
+    'as many readings and rollups as expected',
+    async () => {
+      const [row] = await rig.program.query<{ readings: string; rollups: string }>(
+        `SELECT (SELECT count() FROM sluice.readings FINAL WHERE startsWith(device, '${prefix}')) AS readings,
+                (SELECT count() FROM sluice.rollups FINAL WHERE startsWith(device, '${prefix}')) AS rollups`,
+      );
+      return Number(row.readings) >= oracle.readings.size && Number(row.rollups) >= oracle.rollups.size;
+    },
+    RECOVERY_MS,
+  ).catch(() => undefined);
+  for (let misses = 0; ; misses++) {
+    try {
+      const verdict = await judgeTables(rig, prefix, oracle, alarmsFrom, heardAll);
+      if (isClean(verdict) || Date.now() > untilMs || misses > 20) return verdict;
+    } catch (error) {
+      if (Date.now() > untilMs) throw error;
+    }
+    await sleep(300);
+  }
+}
+
+function sentBy(result: BlastResult, prefix: string, baseMs: number, stepMs: number) {
+  const devices = result.acknowledgedByConnection.map((_, i) => `${prefix}b-${String(i + 1).padStart(4, '0')}`);
+  return { prefix, baseMs, stepMs, messagesOf: result.acknowledgedByConnection, devices };
+}
+
+async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
+  const abort = new AbortController();
+  const late = sleep(ms, undefined, { signal: abort.signal }).then(() => {
+    throw new Error(`waited ${ms} ms for: ${what}`);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    abort.abort();
+    late.catch(() => undefined);
+  }
+}
