@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Supervision } from '../model/stats.ts';
 import type { Child } from './supervisor.ts';
 
 /** What a role tells the supervisor over the IPC channel. */
@@ -9,7 +10,18 @@ export interface ReadyMessage {
 
 /** What the supervisor tells its children. A child whose channel has closed is on its way out already. */
 export interface SupervisorMessage {
-  type: 'draining' | 'stop';
+  type: 'draining' | 'stop' | 'supervision';
+  /** With `supervision`, for the role that tells it to others. */
+  supervision?: Supervision;
+}
+
+/** In a child: what the supervisor has told last; null without one. */
+export function supervisionFromParent(): () => Supervision | null {
+  let latest: Supervision | null = null;
+  process.on('message', (message: SupervisorMessage) => {
+    if (message.type === 'supervision') latest = message.supervision ?? null;
+  });
+  return () => latest;
 }
 
 /** kafkajs sets timers a few ms in the past now and then, of which newer versions of Node.js would warn each time. */
@@ -40,8 +52,8 @@ export function spawnSluice(name: string, args: readonly string[]): Child {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: name === 'store' ? { ...process.env, UV_THREADPOOL_SIZE: String(STORE_POOL_THREADS) } : process.env,
   });
-  const tellChild = (type: SupervisorMessage['type']): void => {
-    if (child.connected) child.send({ type } satisfies SupervisorMessage, () => undefined);
+  const tellChild = (type: SupervisorMessage['type'], supervision?: Supervision): void => {
+    if (child.connected) child.send({ type, supervision } satisfies SupervisorMessage, () => undefined);
   };
   return {
     pid: child.pid,
@@ -62,6 +74,9 @@ export function spawnSluice(name: string, args: readonly string[]): Child {
     },
     announceStop() {
       tellChild('draining');
+    },
+    tell(supervision) {
+      tellChild('supervision', supervision);
     },
     stop() {
       tellChild('stop');

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
-import type { Log } from '../log/log.ts';
 import type { Logger } from '../model/logger.ts';
 import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import type { Store } from '../store/store.ts';
+import type { SizedLog } from './measure/log.ts';
 import type { Role } from './roles.ts';
 import { onKafka } from './settings.ts';
 
@@ -33,7 +33,7 @@ export function instanceOf(role: Role): string {
   return `${role}-${hostname()}-${process.pid}`;
 }
 
-export async function openLog(role: Role, config: Config, logger: Logger): Promise<Log> {
+export async function openLog(role: Role, config: Config, logger: Logger): Promise<SizedLog> {
   const { log } = config;
   const kept = { ageMs: log.retention.ageMs, bytesMax: log.retention.bytesMax };
   const retention = {
@@ -76,14 +76,21 @@ export async function openCheckpoints(role: Role, config: Config, logger: Logger
 }
 
 /** The store as a client: of the server in the settings, or of the embedded engine of this machine. */
-export async function openStoreClient(config: Config, access: 'write' | 'read', logger: Logger): Promise<Store> {
+export async function openStoreClient(
+  config: Config,
+  access: 'write' | 'read',
+  logger: Logger,
+  onRetry: () => void = () => {},
+): Promise<Store> {
   const { openStore } = await import('../store/clickhouse.ts');
   const { store } = config;
   const common = {
     database: store.database,
     readingsTtlMs: store.readingsTtlMs,
-    onRetry: (info: Record<string, unknown>) =>
-      logger.warn('the store did not take an insert; it is tried again', info),
+    onRetry: (info: Record<string, unknown>) => {
+      onRetry();
+      logger.warn('the store did not take an insert; it is tried again', info);
+    },
   };
   if (store.url !== null) {
     const password = store.passwordFile === null ? '' : readFileSync(store.passwordFile, 'utf8').replace(/\r?\n$/, '');

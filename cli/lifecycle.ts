@@ -1,6 +1,7 @@
 import { SluiceError } from '../model/errors.ts';
 import type { Logger } from '../model/logger.ts';
 import type { SupervisorMessage } from './child.ts';
+import type { Observed } from './health-listener.ts';
 import { FATAL_EXIT_CODE } from './supervisor.ts';
 
 /** Something that runs until it is closed or fails. */
@@ -9,6 +10,8 @@ export interface Running {
   close(): Promise<void>;
   /** Resolves with the reason when it cannot go on by itself; never otherwise. */
   readonly failed: Promise<Error>;
+  /** How it does, for its health listener. */
+  readonly observed: Observed;
 }
 
 /** Errors by which a role tells that starting it again cannot help. */
@@ -26,7 +29,7 @@ export function onStop(stop: () => void): void {
   let ordered = false;
   process.on('message', (message: SupervisorMessage) => {
     if (message.type === 'stop') stop();
-    else ordered = true;
+    else if (message.type === 'draining') ordered = true;
   });
   process.on('disconnect', stop);
   const signalled = (): void => {

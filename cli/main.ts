@@ -40,6 +40,7 @@ withSettings(program.command('start'))
 withSettings(program.command('run'))
   .description('run one role, for a cluster: many doors and processors around one Kafka and one ClickHouse')
   .addArgument(program.createArgument('<role>', ROLES.join(', ')).choices(ROLES))
+  .option('--health <host:port>', 'where this role answers /health, /ready and /metrics for itself (default: nowhere)')
   .addOption(new Option('--simulate <scenario>', 'use the rules of this scenario').hideHelp())
   .action(async (role: Role, options: StartOptions) => (await import('./run.ts')).run(role, options));
 

@@ -1,4 +1,5 @@
 import { warningsOf } from '../config/warnings.ts';
+import { systemClock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
@@ -15,10 +16,29 @@ const OPEN: Record<Role, (settings: Settings, logger: Logger) => Promise<Running
 
 /** `sluice run ROLE`: one role in this process, until a signal comes. */
 export async function run(role: Role, options: StartOptions): Promise<void> {
-  const settings = loadSettings(options);
+  const settings = loadSettings(options, role);
   checkRole(role, settings.config);
   const logger = createLogger({ role, ...settings.config.logging });
   // Under a supervisor these have been told once, for all roles.
   if (process.connected !== true) for (const warning of warningsOf(settings.config)) logger.warn(warning);
-  await runUntilStopped(() => OPEN[role](settings, logger), logger);
+  await runUntilStopped(() => openWithHealth(role, settings, logger), logger);
+}
+
+/** The health listener comes first and goes last, so that whoever asks always gets an answer. */
+async function openWithHealth(role: Role, settings: Settings, logger: Logger): Promise<Running> {
+  const address = settings.config.health[role];
+  if (address === null) return OPEN[role](settings, logger);
+  const { openHealthListener } = await import('./health-listener.ts');
+  const health = await openHealthListener({ role, address, clock: systemClock, logger });
+  const running = await OPEN[role](settings, logger);
+  health.observe(running.observed);
+  return {
+    failed: running.failed,
+    observed: running.observed,
+    async close() {
+      health.draining();
+      await running.close();
+      await health.close();
+    },
+  };
 }

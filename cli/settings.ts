@@ -16,6 +16,8 @@ export interface StartOptions {
   kafka?: string;
   clickhouse?: string;
   simulate?: string;
+  /** Of `run`: HOST:PORT of the role's health listener. */
+  health?: string;
 }
 
 export interface Settings {
@@ -35,10 +37,11 @@ export interface Settings {
  * Settings of a process: the file, with the command line's options over it. A simulated fleet without a settings file brings
  * the alarm rules that suit it, so that the first start shows alarms as well.
  */
-export function loadSettings(options: StartOptions): Settings {
+export function loadSettings(options: StartOptions, role?: Role): Settings {
   const { data, mqtt, http, clickhouseHttp, kafka, clickhouse } = options;
   const file = configFileOf({ file: options.config }) ?? undefined;
-  const loaded = loadConfig({ file, overrides: { data, mqtt, http, clickhouseHttp, kafka, clickhouse } });
+  const health = role === undefined || options.health === undefined ? undefined : { role, address: options.health };
+  const loaded = loadConfig({ file, overrides: { data, mqtt, http, clickhouseHttp, kafka, clickhouse, health } });
   const simulate = options.simulate ?? null;
   const config = simulate === null || file !== undefined ? loaded : withAlarms(loaded, suggestedRules(simulate));
   if (simulate !== null) scenarioOf(simulate);

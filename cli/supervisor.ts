@@ -1,5 +1,6 @@
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
+import type { Supervision } from '../model/stats.ts';
 
 /**
  * Keeps a set of child processes alive.
@@ -26,6 +27,8 @@ export interface Child {
   onExit(listener: (reason: string, code: number | null) => void): void;
   /** Everything is going to stop: the child goes on until `stop`, even when it is sent a signal of its own meanwhile. */
   announceStop(): void;
+  /** Tells the child what has become of the others; absent where nobody wants to know. */
+  tell?(supervision: Supervision): void;
   /** Asks the child to drain and exit. */
   stop(): void;
   kill(): void;
@@ -56,6 +59,9 @@ interface Slot {
   startedMs: number;
   backoffMs: number;
   restarts: number;
+  /** How often it ended for each reason. */
+  reasons: Map<string, number>;
+  waitMs: number;
   timer: TimerHandle | null;
   ready: boolean;
   everReady: boolean;
@@ -92,6 +98,8 @@ export class Supervisor {
       startedMs: 0,
       backoffMs: this.#options.backoffMinMs,
       restarts: 0,
+      reasons: new Map(),
+      waitMs: 0,
       timer: null,
       ready: false,
       everReady: false,
@@ -115,6 +123,16 @@ export class Supervisor {
     return out;
   }
 
+  /** How often each child was started again, and why. */
+  supervision(): Supervision {
+    return {
+      restarts: this.#slots.flatMap(({ spec, reasons }) =>
+        [...reasons].map(([reason, count]) => ({ role: spec.name, reason, count })),
+      ),
+      backoffMs: this.#slots.map(({ spec, waitMs }) => ({ role: spec.name, ms: waitMs })),
+    };
+  }
+
   /** Stops everything in order; a child that does not drain in time is killed. Resolves true when all drained. */
   async stop(): Promise<boolean> {
     this.#stopping = true;
@@ -134,12 +152,14 @@ export class Supervisor {
     const { clock, logger } = this.#options;
     slot.timer = null;
     slot.ready = false;
+    slot.waitMs = 0;
     slot.startedMs = clock.nowMs();
     const child = slot.spec.spawn();
     slot.child = child;
     child.onReady(() => {
       slot.ready = true;
       slot.everReady = true;
+      this.#tellAll();
       this.#changed();
     });
     child.onExit((reason, code) => {
@@ -157,6 +177,9 @@ export class Supervisor {
       const backoffMs = slot.backoffMs;
       slot.backoffMs = Math.min(backoffMs * 2, this.#options.backoffMaxMs);
       slot.restarts++;
+      slot.reasons.set(reason, (slot.reasons.get(reason) ?? 0) + 1);
+      slot.waitMs = backoffMs;
+      this.#tellAll();
       logger.warn(`${slot.spec.name} ended and is started again`, { reason, backoffMs, restarts: slot.restarts });
       slot.timer = clock.after(backoffMs, () => this.#launch(slot));
     });
@@ -178,6 +201,11 @@ export class Supervisor {
     await ended;
     timer.cancel();
     return clean;
+  }
+
+  #tellAll(): void {
+    const supervision = this.supervision();
+    for (const { child } of this.#slots) child?.tell?.(supervision);
   }
 
   #change(): Promise<void> {

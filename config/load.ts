@@ -17,6 +17,8 @@ export interface Overrides {
   /** Brokers, separated by commas. */
   kafka?: string;
   clickhouse?: string;
+  /** HOST:PORT of the health listener of the role that is run. */
+  health?: { role: 'door' | 'processor' | 'store' | 'gateway'; address: string };
 }
 
 export interface LoadOptions {
@@ -109,6 +111,7 @@ function overridesOf(given: Overrides, cwd: string): Override[] {
       ['log', 'kafka', 'brokers'],
       given.kafka.split(',').map((s) => s.trim()),
     );
+  if (given.health !== undefined) add('--health', ['health', given.health.role], given.health.address);
   if (given.clickhouse !== undefined) add('--clickhouse', ['store', 'url'], given.clickhouse);
   return out;
 }

@@ -112,6 +112,7 @@ other line may be left away. [sluice.example.yaml](../sluice.example.yaml) is a 
 | \`--clickhouse-http HOST:PORT\` | \`store.listen\` |
 | \`--kafka HOST:PORT,...\` | \`log.kafka.brokers\` |
 | \`--clickhouse URL\` | \`store.url\` |
+| \`--health HOST:PORT\` (of \`run\`) | \`health.ROLE\` |
 
 **Mistakes** stop the start. All of them are shown at once, each with its place, what is wrong, and what would be right:
 

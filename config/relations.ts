@@ -28,7 +28,7 @@ export function relations(config: DraftConfig): Relation[] {
   ];
 }
 
-function listenRelations({ mqtt, gateway, store }: DraftConfig): Relation[] {
+function listenRelations({ mqtt, gateway, store, health }: DraftConfig): Relation[] {
   const found: Relation[] = [];
   const named: [Path, Address | null][] = [
     [['mqtt', 'listen'], mqtt.listen],
@@ -37,6 +37,10 @@ function listenRelations({ mqtt, gateway, store }: DraftConfig): Relation[] {
     [['mqtt', 'websocketTlsListen'], mqtt.websocketTlsListen],
     [['gateway', 'listen'], gateway.listen],
     [['store', 'listen'], store.url === null ? store.listen : null],
+    [['health', 'door'], health.door],
+    [['health', 'processor'], health.processor],
+    [['health', 'store'], store.url === null ? health.store : null],
+    [['health', 'gateway'], health.gateway],
   ];
   if (named.slice(0, 4).every(([, address]) => address === null)) {
     found.push({

@@ -7,6 +7,21 @@ import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts
 /** The one schema of `sluice.yaml`: it reads the file, and gives the editor's JSON Schema and docs/configuration.md. */
 export const VERSION = 1;
 
+const healthAddress = (role: string) =>
+  address(`Where the ${role} answers /health, /ready and /metrics for itself; null for nowhere.`)
+    .nullable()
+    .prefault(null);
+
+const healthSection = section(
+  'Small HTTP listeners by which each role answers for itself, for orchestrators, load balancers and Prometheus: /health and /ready (200, or 503 with the reasons) and /metrics. There is no password on them.',
+  {
+    door: healthAddress('door'),
+    processor: healthAddress('processor'),
+    store: healthAddress('embedded store'),
+    gateway: healthAddress('gateway'),
+  },
+);
+
 export const configSchema = z.strictObject({
   version: z
     .literal(VERSION)
@@ -24,6 +39,7 @@ export const configSchema = z.strictObject({
       'Where the page and the HTTP API are served. There is no password on them: make it reachable for others only behind a proxy that asks for one.',
     ).prefault('127.0.0.1:8080'),
   }).prefault({}),
+  health: healthSection.prefault({}),
   logging: section('What the program writes about itself, to standard error.', {
     level: choice('How much: each level includes those after it.', [
       'debug',
@@ -61,6 +77,7 @@ export type KafkaConfig = LogConfig['kafka'];
 export type ProcessorsConfig = Config['processors'];
 export type StoreConfig = Config['store'];
 export type GatewayConfig = Config['gateway'];
+export type HealthConfig = Config['health'];
 export type LoggingConfig = Config['logging'];
 export type DevicesConfig = Config['devices'];
 

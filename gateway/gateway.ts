@@ -5,18 +5,22 @@ import type { Clock, TimerHandle } from '../model/clock.ts';
 import type { AlarmCloudEvent } from '../model/cloudevent.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Logger } from '../model/logger.ts';
+import type { Supervision, Vitals } from '../model/stats.ts';
 import { ALARMS } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { apiRoutes, METRICS_MAX } from './api.ts';
-import { notReadyReasons } from './health.ts';
-import { Metrics } from './metrics.ts';
+import type { GatewaySource } from './gateway-families.ts';
+import { type Health, notReadyReasons } from './health.ts';
+import { gatewayMetrics, type MetricsText, ownGatewayMetrics } from './metrics.ts';
 import { type GatewayInfo, Overview, StoreProbe } from './overview.ts';
 import { text, texts } from './params.ts';
 import { HttpProblem } from './problem.ts';
+import { vitalFindings } from './reasons.ts';
 import { buildServer, type RawRoute, type StreamRoute } from './server.ts';
 import { StatsBoard } from './stats-board.ts';
 import { followStats, jsonPayloads } from './stats-feed.ts';
 import { StoreGate } from './store-gate.ts';
+import { StoreSize } from './store-size.ts';
 import { Streams } from './streams.ts';
 import { WatchHub } from './watch.ts';
 
@@ -35,11 +39,21 @@ export interface GatewayOptions {
   clock: Clock;
   logger: Logger;
   info: GatewayInfo;
+  /** How this process and its machine do. */
+  vitals?: () => Vitals;
+  /** What the supervisor of this machine has told. */
+  supervision?: () => Supervision | null;
 }
 
 export interface Gateway {
   /** http://HOST:PORT, with the port that was taken. */
   url: string;
+  /** How it does, and the roles that it has heard of; asks the store. */
+  health(): Promise<Health>;
+  /** Empty when the program is ready. */
+  notReady(): Promise<string[]>;
+  /** What this process alone tells Prometheus. */
+  ownMetrics(): MetricsText;
   /** Ends the event streams and lets requests in flight finish. Leaves the log and the store to their owner. Idempotent. */
   close(): Promise<void>;
 }
@@ -64,15 +78,26 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     info,
     instance: randomUUID().slice(0, 8),
     startedMs: clock.nowMs(),
-    troubles: () => [...troubles],
+    troubles: () => [...troubles, ...ownFindings()],
   });
-  const metrics = new Metrics({
-    board,
+  const ownFindings = (): string[] => {
+    const found: string[] = [];
+    if (options.vitals) vitalFindings(options.vitals(), clock.nowMs(), found);
+    return found;
+  };
+  const source: GatewaySource = {
+    version: info.version,
     gate,
+    size: new StoreSize(gate, clock),
     health: () => overview.health(),
-    nowMs: () => clock.nowMs(),
     streams: () => ({ open: streams.open, cutOff: streams.cutOff, watched: hub.size }),
-  });
+    supervision: () => options.supervision?.() ?? null,
+    role: 'gateway',
+    get vitals() {
+      return options.vitals?.();
+    },
+  };
+  const metrics = gatewayMetrics(source, board, () => clock.nowMs());
 
   const onLost = (what: string) => (error: Error) => {
     troubles.add(`${what} can no longer be followed: ${error.message}`);
@@ -109,6 +134,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
   return {
     url: `http://${isIPv6(http.host) ? `[${http.host}]` : http.host}:${port}`,
+    health: async () => {
+      await probe.ping();
+      return overview.health();
+    },
+    notReady: async () => notReadyReasons(board, await probe.ping(), clock.nowMs()),
+    ownMetrics: () => ownGatewayMetrics(source),
     close: () => {
       closing ??= close();
       return closing;
@@ -157,7 +188,7 @@ interface StatusParts {
   board: StatsBoard;
   probe: StoreProbe;
   overview: Overview;
-  metrics: Metrics;
+  metrics: MetricsText;
   clock: Clock;
 }
 

@@ -1,4 +1,5 @@
 import type { RoleStats } from '../model/stats.ts';
+import { findingsOf } from './reasons.ts';
 import { FRESH_MS_MAX, type StatsBoard } from './stats-board.ts';
 
 export type HealthState = 'ok' | 'degraded' | 'down';
@@ -27,8 +28,6 @@ export interface StorePing {
   tookMs: number;
 }
 
-/** Lag from which the readings on the page are noticeably old. */
-const LAG_DEGRADED_MS = 30_000;
 /** How long a restart stays worth a word. */
 const RESTART_NOTED_MS = 60_000;
 
@@ -39,20 +38,8 @@ export function assessHealth(
   nowMs: number,
 ): Health {
   const roles: RoleHealth[] = [
-    ...roleHealth(board, 'door', nowMs, gateway.startedMs, (r) => {
-      if (r.role !== 'door') return none;
-      return {
-        down: r.listening ? [] : ['does not take MQTT connections'],
-        degraded:
-          r.socketsPaused > 0 ? [`${r.socketsPaused} sockets paused: devices send faster than the log takes`] : [],
-      };
-    }),
-    ...roleHealth(board, 'processor', nowMs, gateway.startedMs, (r) => {
-      if (r.role !== 'processor') return none;
-      const degraded = [];
-      if (r.lagMs > LAG_DEGRADED_MS) degraded.push(`${Math.round(r.lagMs / 1000)} s behind the log`);
-      return { down: r.running ? [] : ['does not process'], degraded };
-    }),
+    ...roleHealth(board, 'door', nowMs, gateway.startedMs),
+    ...roleHealth(board, 'processor', nowMs, gateway.startedMs),
     ...storeHealth(board, store, nowMs),
     {
       role: 'gateway',
@@ -79,19 +66,11 @@ export function notReadyReasons(board: StatsBoard, store: StorePing, nowMs: numb
   return reasons;
 }
 
-interface Findings {
-  down: string[];
-  degraded: string[];
-}
-
-const none: Findings = { down: [], degraded: [] };
-
 function roleHealth(
   board: StatsBoard,
   role: 'door' | 'processor',
   nowMs: number,
   witnessSinceMs: number,
-  look: (record: RoleStats) => Findings,
 ): RoleHealth[] {
   const records: RoleStats[] = role === 'door' ? board.latest('door', nowMs) : board.latest('processor', nowMs);
   if (records.length === 0) {
@@ -99,7 +78,7 @@ function roleHealth(
   }
   return records.map((record) => {
     const ageMs = Math.max(0, nowMs - record.atMs);
-    const found = look(record);
+    const found = findingsOf(record, nowMs);
     const down = ageMs >= FRESH_MS_MAX ? [`silent for ${Math.round(ageMs / 1000)} s`] : found.down;
     const degraded = [...found.degraded];
     // A start that the gateway has seen is a restart; one from before it belongs to the start of it all.
@@ -120,18 +99,19 @@ function roleHealth(
 /** The store is what answers behind the address; its own records, which only the embedded engine writes, add the rest. */
 function storeHealth(board: StatsBoard, store: StorePing, nowMs: number): RoleHealth[] {
   const record = board.latest('store', nowMs).find((r) => nowMs - r.atMs < FRESH_MS_MAX);
+  const degraded = record === undefined ? [] : findingsOf(record, nowMs).degraded;
   return [
     {
       role: 'store',
       instance: record?.instance ?? '',
-      state: store.answers ? 'ok' : 'down',
-      reasons: store.answers ? [] : [store.reason],
+      state: !store.answers ? 'down' : degraded.length > 0 ? 'degraded' : 'ok',
+      reasons: [...(store.answers ? [] : [store.reason]), ...degraded],
       startedMs: record?.startedMs ?? null,
       ageMs: record ? Math.max(0, nowMs - record.atMs) : null,
     },
   ];
 }
 
-function worst(states: HealthState[]): HealthState {
+export function worst(states: HealthState[]): HealthState {
   return states.includes('down') ? 'down' : states.includes('degraded') ? 'degraded' : 'ok';
 }

@@ -1,143 +1,134 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { DoorStats, ProcessorStats, StoreStats } from '../model/stats.ts';
-import type { Health } from './health.ts';
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import type { HistogramCounts } from '../model/histogram.ts';
+import type { RoleStats } from '../model/stats.ts';
+import type { Family, Sample } from './families.ts';
+import { GATEWAY, type GatewaySource } from './gateway-families.ts';
+import { DOOR, LOG, PROCESSOR, STORE, VITALS } from './role-families.ts';
 import type { StatsBoard } from './stats-board.ts';
-import type { StoreGate } from './store-gate.ts';
 
-export interface MetricsSource {
-  board: StatsBoard;
-  gate: StoreGate;
-  health(): Health;
-  nowMs(): number;
-  streams(): { open: number; cutOff: number; watched: number };
+/** What Prometheus reads at /metrics: the only file that knows prom-client. Values are taken when asked. */
+export interface MetricsText {
+  readonly contentType: string;
+  text(): Promise<string>;
 }
 
-/** kind, name, help, value of a record. Counters are those of the role's process: they start anew with each of its lives. */
-type Spec<R> = readonly ['counter' | 'gauge', string, string, (record: R) => number];
+/** Before the names of what Node.js tells of the process. */
+const PREFIX = 'sluice_';
+/** Gauges whose names end like those of counters, against the conventions; each has one of its own without it. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-const DOOR: readonly Spec<DoorStats>[] = [
-  ['gauge', 'sluice_door_listening', '1 when the door takes MQTT connections', (r) => Number(r.listening)],
-  ['gauge', 'sluice_door_connections', 'MQTT connections that are open', (r) => r.connections],
-  ['counter', 'sluice_door_messages_received_total', 'Messages taken from devices', (r) => r.messagesReceived],
-  ['counter', 'sluice_door_messages_acknowledged_total', 'Messages durable on the log', (r) => r.messagesAcknowledged],
-  ['counter', 'sluice_door_received_bytes_total', 'Bytes taken from devices', (r) => r.bytesReceived],
-  ['gauge', 'sluice_door_messages_in_flight', 'Messages that wait for their append', (r) => r.messagesInFlight],
-  ['gauge', 'sluice_door_sockets_paused', 'Sockets paused because the log is slower', (r) => r.socketsPaused],
-  ['counter', 'sluice_door_connections_refused_total', 'Connections refused', (r) => r.connectionsRefused],
-  ['counter', 'sluice_door_packets_refused_total', 'Packets refused', (r) => r.packetsRefused],
-];
+/** All roles, from their newest records, and the gateway's own process. Samples of a role carry the label `instance`. */
+export function gatewayMetrics(source: GatewaySource, board: StatsBoard, nowMs: () => number): MetricsText {
+  const registry = processRegistry();
+  const all = (): RoleStats[] => [
+    ...board.latest('door', nowMs()),
+    ...board.latest('processor', nowMs()),
+    ...board.latest('store', nowMs()),
+  ];
+  add(registry, DOOR, () => board.latest('door', nowMs()), byInstance);
+  add(registry, PROCESSOR, () => board.latest('processor', nowMs()), byInstance);
+  add(registry, STORE, () => board.latest('store', nowMs()), byInstance);
+  add(registry, LOG, all, byInstance);
+  const vital = (): { role: string; instance: string; vitals?: RoleStats['vitals'] }[] => [
+    ...all(),
+    { role: 'gateway', instance: '', vitals: source.vitals },
+  ];
+  add(registry, VITALS, vital, byInstance);
+  addGateway(registry, source);
+  return textOf(registry, () => source.size.refresh());
+}
 
-const PROCESSOR: readonly Spec<ProcessorStats>[] = [
-  ['gauge', 'sluice_processor_running', '1 when the processor works', (r) => Number(r.running)],
-  ['gauge', 'sluice_processor_partitions', 'Partitions that the processor works at', (r) => r.partitions.length],
-  ['counter', 'sluice_processor_messages_total', 'Messages processed', (r) => r.messagesProcessed],
-  ['counter', 'sluice_processor_readings_decoded_total', 'Readings decoded', (r) => r.readingsDecoded],
-  ['counter', 'sluice_processor_readings_stored_total', 'Readings stored', (r) => r.readingsStored],
-  ['counter', 'sluice_processor_readings_duplicate_total', 'Readings known already', (r) => r.readingsDuplicate],
-  ['counter', 'sluice_processor_readings_late_total', 'Readings later than their window', (r) => r.readingsLate],
-  ['counter', 'sluice_processor_messages_quarantined_total', 'Messages not decoded', (r) => r.messagesQuarantined],
-  ['counter', 'sluice_processor_rollups_total', 'Rollups emitted', (r) => r.rollupsEmitted],
-  ['counter', 'sluice_processor_alarms_raised_total', 'Alarms raised', (r) => r.alarmsRaised],
-  ['counter', 'sluice_processor_alarms_cleared_total', 'Alarms cleared', (r) => r.alarmsCleared],
-  ['gauge', 'sluice_processor_lag_frames', 'Frames on the log that are not yet stored', (r) => r.lagFrames],
-  ['gauge', 'sluice_processor_lag_seconds', 'Age of the oldest message not yet stored', (r) => r.lagMs / 1000],
-  ['counter', 'sluice_processor_workers_restarted_total', 'Worker threads replaced', (r) => r.workersRestarted],
-];
+/** The gateway alone, for its own health listener. */
+export function ownGatewayMetrics(source: GatewaySource): MetricsText {
+  const registry = processRegistry();
+  add(registry, VITALS, () => [source], noLabels);
+  addGateway(registry, source);
+  return textOf(registry, () => source.size.refresh());
+}
 
-const STORE: readonly Spec<StoreStats>[] = [
-  ['counter', 'sluice_store_queries_total', 'Queries answered by the embedded engine', (r) => r.queries],
-  ['counter', 'sluice_store_inserts_total', 'Inserts taken by the embedded engine', (r) => r.inserts],
-  ['counter', 'sluice_store_rows_inserted_total', 'Rows inserted into the embedded engine', (r) => r.rowsInserted],
-  ['counter', 'sluice_store_errors_total', 'Queries and inserts that failed', (r) => r.errors],
-];
+/** One role, for its own health listener. `read` gives null as long as it has not begun. */
+export function roleMetrics(role: RoleStats['role'], read: () => RoleStats | null): MetricsText {
+  const registry = processRegistry();
+  const records = (): RoleStats[] => {
+    const record = read();
+    return record === null ? [] : [record];
+  };
+  if (role === 'door') add(registry, DOOR, () => records().filter((r) => r.role === 'door'), noLabels);
+  if (role === 'processor') add(registry, PROCESSOR, () => records().filter((r) => r.role === 'processor'), noLabels);
+  if (role === 'store') add(registry, STORE, () => records().filter((r) => r.role === 'store'), noLabels);
+  else add(registry, LOG, records, noLabels);
+  add(registry, VITALS, records, noLabels);
+  return textOf(registry, async () => {});
+}
 
-/** What Prometheus reads at /metrics. Values of the roles are those of their newest record, taken when asked. */
-export class Metrics {
-  readonly contentType: string;
-  readonly #registry = new Registry();
+const noLabels = (): Record<string, string> => ({});
+const byInstance = ({ instance }: { instance: string }): Record<string, string> => ({ instance });
 
-  constructor(source: MetricsSource) {
-    this.contentType = this.#registry.contentType;
-    collectDefaultMetrics({ register: this.#registry });
-    for (const spec of DOOR) this.#register(spec, () => source.board.latest('door', source.nowMs()));
-    for (const spec of PROCESSOR) this.#register(spec, () => source.board.latest('processor', source.nowMs()));
-    for (const spec of STORE) this.#register(spec, () => source.board.latest('store', source.nowMs()));
-    this.#gateway(source);
+function addGateway(registry: Registry, source: GatewaySource): void {
+  add(registry, GATEWAY, () => [source], noLabels);
+}
+
+function processRegistry(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: PREFIX });
+  for (const name of MISNAMED) registry.removeSingleMetric(PREFIX + name);
+  return registry;
+}
+
+function textOf(registry: Registry, refresh: () => Promise<void>): MetricsText {
+  return {
+    contentType: registry.contentType,
+    async text() {
+      await refresh();
+      return registry.metrics();
+    },
+  };
+}
+
+interface Value {
+  metricName?: string;
+  labels: Sample['labels'];
+  value: number;
+}
+
+/**
+ * Registers families whose samples come from records. prom-client's own Counter and Histogram count by themselves and cannot be given
+ * totals that another process has counted, so the registry is given objects of the shape that it prints.
+ */
+function add<R, S extends R>(
+  registry: Registry,
+  families: readonly Family<R>[],
+  records: () => readonly S[],
+  labelsOf: (record: S) => Record<string, string>,
+): void {
+  for (const { kind, name, help, read } of families) {
+    const get = async (): Promise<{ name: string; help: string; type: string; values: Value[]; aggregator: 'sum' }> => {
+      const values: Value[] = [];
+      for (const record of records()) {
+        for (const sample of read(record)) values.push(...valuesOf(name, sample, labelsOf(record)));
+      }
+      return { name, help, type: kind, values, aggregator: 'sum' };
+    };
+    registry.registerMetric({ name, help, type: kind, get } as unknown as Metric);
   }
+}
 
-  text(): Promise<string> {
-    return this.#registry.metrics();
-  }
+function valuesOf(name: string, { labels: own, value }: Sample, more: Record<string, string>): Value[] {
+  const labels = { ...own, ...more };
+  if (typeof value === 'number') return [{ labels, value }];
+  return histogramValues(name, value, labels);
+}
 
-  #register<R extends { instance: string }>([kind, name, help, of]: Spec<R>, records: () => R[]): void {
-    const options = { name, help, labelNames: ['instance'], registers: [this.#registry] };
-    if (kind === 'gauge') {
-      new Gauge({
-        ...options,
-        collect() {
-          this.reset();
-          for (const r of records()) this.set({ instance: r.instance }, of(r));
-        },
-      });
-      return;
-    }
-    new Counter({
-      ...options,
-      collect() {
-        this.reset();
-        for (const r of records()) this.inc({ instance: r.instance }, of(r));
-      },
-    });
-  }
-
-  #gateway(source: MetricsSource): void {
-    const registers = [this.#registry];
-    new Gauge({
-      name: 'sluice_role_up',
-      help: '1 when a process of the role is heard of and works, 0 when not',
-      labelNames: ['role', 'instance'],
-      registers,
-      collect() {
-        this.reset();
-        for (const r of source.health().roles)
-          this.set({ role: r.role, instance: r.instance }, Number(r.state !== 'down'));
-      },
-    });
-    const gauges: [string, string, () => number][] = [
-      ['sluice_gateway_streams', 'Event streams that are open', () => source.streams().open],
-      ['sluice_gateway_devices_watched', 'Devices whose readings are followed live', () => source.streams().watched],
-      ['sluice_gateway_queries_running', 'Queries that the store works at for pages', () => source.gate.running],
-      ['sluice_gateway_queries_waiting', 'Queries of pages that wait for their turn', () => source.gate.waiting],
-    ];
-    for (const [name, help, value] of gauges) {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(value());
-        },
-      });
-    }
-    const counters: [string, string, () => number][] = [
-      ['sluice_gateway_queries_total', 'Queries asked of the store', () => source.gate.queries],
-      ['sluice_gateway_query_failures_total', 'Queries that failed', () => source.gate.failures],
-      [
-        'sluice_gateway_streams_cut_off_total',
-        'Event streams cut off for reading too slowly',
-        () => source.streams().cutOff,
-      ],
-    ];
-    for (const [name, help, value] of counters) {
-      new Counter({
-        name,
-        help,
-        registers,
-        collect() {
-          this.reset();
-          this.inc(value());
-        },
-      });
-    }
-  }
+function histogramValues(name: string, value: HistogramCounts, labels: Sample['labels']): Value[] {
+  const bucket = (le: number | string, count: number): Value => ({
+    metricName: `${name}_bucket`,
+    labels: { ...labels, le },
+    value: count,
+  });
+  return [
+    ...value.bounds.map((bound, i) => bucket(bound, value.counts[i])),
+    bucket('+Inf', value.count),
+    { metricName: `${name}_sum`, labels, value: value.sum },
+    { metricName: `${name}_count`, labels, value: value.count },
+  ];
 }

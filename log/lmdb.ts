@@ -31,6 +31,8 @@ export interface LmdbLogOptions {
 export interface LmdbLog extends Log {
   /** Deletes now what retention no longer keeps, in the topics that this process writes. */
   retain(): Promise<void>;
+  /** What a topic holds now, as it counts against mapBytesMax; null as long as it has not been created. */
+  bytesHeld(topic: string): number | null;
 }
 
 /** Bytes that a tail reads at once. */
@@ -176,6 +178,18 @@ class LmdbEngine implements LmdbLog {
 
   async retain(): Promise<void> {
     await Promise.all([...this.#topics.values()].map((t) => t.writer?.retain()));
+  }
+
+  bytesHeld(topic: string): number | null {
+    const t = this.#topic(topic);
+    const reader = t.reader();
+    if (reader === null) return null;
+    let bytes = 0;
+    for (let p = 0; p < t.partitions; p++) {
+      const { bytesFirst, bytesNext } = reader.state(p);
+      bytes += bytesNext - bytesFirst;
+    }
+    return bytes;
   }
 
   close(): Promise<void> {

@@ -155,3 +155,10 @@ export interface StoreStats {
 }
 
 export type RoleStats = DoorStats | ProcessorStats | StoreStats;
+
+/** What the supervisor of this machine has seen: how often it started a role again, by what ended it. */
+export interface Supervision {
+  restarts: { role: string; reason: string; count: number }[];
+  /** For how long a role is kept waiting before its next start; 0 while it runs. */
+  backoffMs: { role: string; ms: number }[];
+}

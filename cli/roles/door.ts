@@ -2,16 +2,23 @@ import { readFileSync } from 'node:fs';
 import { openDoor } from '../../ingest/door.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
-import { STATS } from '../../model/topics.ts';
-import { instanceOf, openLog } from '../engines.ts';
+import type { DoorStats } from '../../model/stats.ts';
+import { STATS, TELEMETRY } from '../../model/topics.ts';
+import { openLog } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
-import type { Settings } from '../settings.ts';
+import { Lasting } from '../measure/lasting.ts';
+import { MeasuredLog } from '../measure/log.ts';
+import { startRecorder } from '../role-recorder.ts';
+import { onKafka, type Settings } from '../settings.ts';
 import { startStatsWriter } from '../stats-writer.ts';
 
 /** The door: MQTT in, appends to the log, alarm events out. */
 export async function openDoorRole(settings: Settings, logger: Logger): Promise<Running> {
   const { mqtt, access, log: batch } = settings.config;
-  const log = await openLog('door', settings.config, logger);
+  const opened = await openLog('door', settings.config, logger);
+  const bytesMax = onKafka(settings.config) ? null : batch.mapBytesMax;
+  const measured = new MeasuredLog(opened, TELEMETRY, bytesMax, systemClock);
+  const { log } = measured;
   const { certFile, keyFile, clientCaFile } = mqtt.tls;
   const tls =
     certFile === null || keyFile === null
@@ -46,25 +53,35 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
     clock: systemClock,
     logger,
   });
-  const startedMs = systemClock.nowMs();
+  const paused = new Lasting();
+  const recorder = startRecorder<DoorStats>({
+    role: 'door',
+    dataDir: settings.config.dataDir,
+    clock: systemClock,
+    log: measured,
+    read: (nowMs) => {
+      const counters = door.stats();
+      return {
+        ...counters,
+        socketsPausedMs: paused.look(counters.socketsPaused > 0, nowMs),
+        log: measured.stats(),
+      };
+    },
+  });
   const stats = startStatsWriter({
     log,
     topic: STATS.door,
-    read: () => ({
-      role: 'door',
-      instance: instanceOf('door'),
-      startedMs,
-      atMs: systemClock.nowMs(),
-      ...door.stats(),
-    }),
+    read: () => recorder.latest(),
     clock: systemClock,
     logger,
   });
   return {
     failed: door.failed,
+    observed: recorder.observed,
     async close() {
       await door.close();
       await stats.close();
+      recorder.close();
       await log.close();
     },
   };

@@ -3,8 +3,10 @@ import { formatAddress } from '../../config/address.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
+import { supervisionFromParent } from '../child.ts';
 import { openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
+import { VitalSigns } from '../measure/vitals.ts';
 import { onKafka, type Settings } from '../settings.ts';
 import { VERSION } from '../version.ts';
 
@@ -13,7 +15,11 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
   const { config } = settings;
   const log = await openLog('gateway', config, logger);
   const store = await openStoreClient(config, 'read', logger);
+  const signs = new VitalSigns({ dir: config.dataDir });
+  const vitals = onceASecond(() => signs.read());
   const gateway = await startGateway({
+    vitals,
+    supervision: supervisionFromParent(),
     log,
     store,
     http: config.gateway.listen,
@@ -33,10 +39,33 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
   });
   return {
     failed: new Promise(() => {}),
+    observed: {
+      // Others that are down are not this process's illness; who probes it would restart it in vain.
+      findings: async () => {
+        const own = (await gateway.health()).roles.filter((role) => role.role === 'gateway');
+        return { down: [], degraded: own.flatMap((role) => role.reasons) };
+      },
+      notReady: async () => [],
+      metrics: () => gateway.ownMetrics(),
+    },
     async close() {
       await gateway.close();
+      signs.close();
       await store.close();
       await log.close();
     },
+  };
+}
+
+/** However often it is asked: a look takes the longest delay since the look before. */
+function onceASecond<T>(read: () => T): () => T {
+  let value = read();
+  let atMs = systemClock.nowMs();
+  return () => {
+    if (systemClock.nowMs() - atMs >= 1000) {
+      value = read();
+      atMs = systemClock.nowMs();
+    }
+    return value;
   };
 }

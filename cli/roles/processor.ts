@@ -1,18 +1,36 @@
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
-import { STATS } from '../../model/topics.ts';
+import type { ProcessorStats } from '../../model/stats.ts';
+import { ALARMS, STATS } from '../../model/topics.ts';
 import { startProcessor } from '../../processors/processor.ts';
-import { GROUP, instanceOf, openCheckpoints, openLog, openStoreClient } from '../engines.ts';
+import { GROUP, openCheckpoints, openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
-import type { Settings } from '../settings.ts';
+import { MeasuredCheckpoints } from '../measure/checkpoints.ts';
+import { Change } from '../measure/lasting.ts';
+import { MeasuredLog } from '../measure/log.ts';
+import { MeasuredStore } from '../measure/store.ts';
+import { startRecorder } from '../role-recorder.ts';
+import { onKafka, type Settings } from '../settings.ts';
 import { startStatsWriter } from '../stats-writer.ts';
+
+/** Over how long the lag is said to grow or shrink, and a worker's restart is remembered. */
+const LAG_SPAN_MS = 30_000;
+const RESTARTS_SPAN_MS = 600_000;
 
 /** The processor: frames of the log become readings, rollups and alarms in the store. It owns the tables, so it migrates them. */
 export async function openProcessorRole(settings: Settings, logger: Logger): Promise<Running> {
   const { config } = settings;
-  const log = await openLog('processor', config, logger);
-  const checkpoints = await openCheckpoints('processor', config, logger);
-  const store = await openStoreClient(config, 'write', logger);
+  const opened = await openLog('processor', config, logger);
+  const bytesMax = onKafka(config) ? null : config.log.mapBytesMax;
+  const measuredLog = new MeasuredLog(opened, ALARMS, bytesMax, systemClock);
+  const { log } = measuredLog;
+  const measuredCheckpoints = new MeasuredCheckpoints(await openCheckpoints('processor', config, logger), systemClock);
+  const { checkpoints } = measuredCheckpoints;
+  const client = await openStoreClient(config, 'write', logger, () => {
+    measuredStore.insertRetries++;
+  });
+  const measuredStore = new MeasuredStore(client, systemClock);
+  const { store } = measuredStore;
   await store.migrate();
   const { processors: options } = config;
   const processor = await startProcessor({
@@ -33,25 +51,39 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     clock: systemClock,
     logger,
   });
-  const startedMs = systemClock.nowMs();
+  const lag = new Change(LAG_SPAN_MS);
+  const restarts = new Change(RESTARTS_SPAN_MS);
+  const recorder = startRecorder<ProcessorStats>({
+    role: 'processor',
+    dataDir: config.dataDir,
+    clock: systemClock,
+    log: measuredLog,
+    read: (nowMs) => {
+      const counters = processor.stats();
+      return {
+        ...counters,
+        lagChangeMs: lag.look(counters.lagMs, nowMs),
+        workersRestartedLately: restarts.look(counters.workersRestarted, nowMs),
+        store: measuredStore.stats(),
+        checkpoints: measuredCheckpoints.stats(counters.partitions),
+        log: measuredLog.stats(),
+      };
+    },
+  });
   const stats = startStatsWriter({
     log,
     topic: STATS.processor,
-    read: () => ({
-      role: 'processor',
-      instance: instanceOf('processor'),
-      startedMs,
-      atMs: systemClock.nowMs(),
-      ...processor.stats(),
-    }),
+    read: () => recorder.latest(),
     clock: systemClock,
     logger,
   });
   return {
     failed: processor.failed,
+    observed: recorder.observed,
     async close() {
       await processor.close();
       await stats.close();
+      recorder.close();
       await checkpoints.close();
       await store.close();
       await log.close();

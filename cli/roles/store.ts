@@ -1,9 +1,11 @@
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
+import type { StoreStats } from '../../model/stats.ts';
 import { STATS } from '../../model/topics.ts';
 import { startEmbeddedStore } from '../../store/embedded/server.ts';
-import { instanceOf, openLog, storeDir } from '../engines.ts';
+import { openLog, storeDir } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
+import { startRecorder } from '../role-recorder.ts';
 import type { Settings } from '../settings.ts';
 import { startStatsWriter } from '../stats-writer.ts';
 
@@ -20,24 +22,25 @@ export async function openStoreRole(settings: Settings, logger: Logger): Promise
     logger,
   });
   const log = await openLog('store', settings.config, logger);
-  const startedMs = systemClock.nowMs();
+  const recorder = startRecorder<StoreStats>({
+    role: 'store',
+    dataDir: settings.config.dataDir,
+    clock: systemClock,
+    read: () => store.stats(),
+  });
   const stats = startStatsWriter({
     log,
     topic: STATS.store,
-    read: () => ({
-      role: 'store',
-      instance: instanceOf('store'),
-      startedMs,
-      atMs: systemClock.nowMs(),
-      ...store.stats(),
-    }),
+    read: () => recorder.latest(),
     clock: systemClock,
     logger,
   });
   return {
     failed: new Promise(() => {}),
+    observed: recorder.observed,
     async close() {
       await stats.close();
+      recorder.close();
       await log.close();
       await store.close();
     },
