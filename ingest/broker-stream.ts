@@ -2,6 +2,8 @@ import { Duplex } from 'node:stream';
 
 /** The connection's side of the stream. */
 export interface BrokerPeer {
+  /** The client comes back to a session that was kept; set before its CONNACK is written. */
+  sessionPresent: boolean;
   /** The broker has room for more packets. */
   brokerReads(): void;
   /** Whole packets of the broker; `done` is called when it may write more. */

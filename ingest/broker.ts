@@ -1,8 +1,11 @@
 import type { EventEmitter } from 'node:events';
-import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client, type Subscription } from 'aedes';
+import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client } from 'aedes';
 import type { Logger } from '../model/logger.ts';
 import type { BrokerPeer, BrokerStream } from './broker-stream.ts';
+import { Delivery, type Subscriber } from './delivery.ts';
 import type { DoorLimits } from './limits.ts';
+import { Sessions } from './packet-ids.ts';
+import { repairSessionStore, type SessionStore } from './session-store.ts';
 import type { TelemetryFilters } from './telemetry-filters.ts';
 
 /** A message as the broker gives and takes it. */
@@ -59,17 +62,28 @@ export interface Broker<Peer extends BrokerPeer> {
   close(): Promise<void>;
 }
 
-/** The part of the persistence that says which subscriptions outlive their connection. */
-interface SessionStore {
-  on?(event: 'error', listener: (error: Error) => void): void;
-  addSubscriptions(client: Client, subscriptions: Subscription[]): Promise<void>;
-  removeSubscriptions(client: Client, filters: string[]): Promise<void>;
-  cleanSubscriptions(client: Client): Promise<void>;
-}
+type Publish = Parameters<Aedes['publish']>[0];
+type Published = (error?: Error) => void;
 
-/** Aedes with a count of who is subscribed to telemetry. */
-class CountingAedes extends Aedes {
+/** Aedes with a count of who is subscribed to telemetry, and with messages in order. */
+class OrderedAedes extends Aedes {
   filters: TelemetryFilters | null = null;
+  readonly #waiting: (() => void)[] = [];
+  /** The message on its way to being handed out; null when there is none. */
+  #handedOut: (() => void) | null = null;
+  #starting = false;
+
+  constructor(options: ConstructorParameters<typeof Aedes>[0]) {
+    super(options);
+    const mq = (this as unknown as { mq: { emit(packet: unknown, done: () => void): unknown } }).mq;
+    const emit = mq.emit.bind(mq);
+    mq.emit = (packet, done) => {
+      const handedOut = this.#handedOut;
+      emit(packet, done);
+      handedOut?.();
+      return mq;
+    };
+  }
 
   override subscribe(...args: Parameters<Aedes['subscribe']>): void {
     this.filters?.add(args[0]);
@@ -79,6 +93,35 @@ class CountingAedes extends Aedes {
   override unsubscribe(...args: Parameters<Aedes['unsubscribe']>): void {
     this.filters?.remove(args[0]);
     super.unsubscribe(...args);
+  }
+
+  /**
+   * Storing a retained message and queueing one for absent clients take their time, so a later message that needs neither
+   * would be handed out first. One at a time gets as far as that [MQTT-4.6.0-6].
+   */
+  override publish(packet: Publish, ...rest: unknown[]): void {
+    const [client, done] = (rest.length === 2 ? rest : [null, rest[0]]) as [Client | null, Published | undefined];
+    this.#waiting.push(() => {
+      const handedOut = (): void => {
+        if (this.#handedOut !== handedOut) return;
+        this.#handedOut = null;
+        this.#start();
+      };
+      this.#handedOut = handedOut;
+      const publish = super.publish as unknown as (packet: Publish, client: Client | null, done: Published) => void;
+      publish.call(this, packet, client, (error) => {
+        handedOut();
+        done?.(error);
+      });
+    });
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    while (this.#handedOut === null && this.#waiting.length > 0) this.#waiting.shift()!();
+    this.#starting = false;
   }
 }
 
@@ -90,14 +133,27 @@ export async function startBroker<Peer extends BrokerPeer>(
   logger: Logger,
 ): Promise<Broker<Peer>> {
   const peerOf = (client: Client): Peer => (client.conn as BrokerStream<Peer>).peer;
-  const aedes = new CountingAedes({
+  const sessions = new Sessions();
+  const deliveries = new WeakMap<object, Delivery>();
+  const aedes = new OrderedAedes({
     drainTimeout: limits.subscriberStallMsMax,
     maxTopicLevels: Math.min(limits.topicLevelsMax, 100),
     authenticate(client, username, password, done) {
       hooks.authenticate(peerOf(client), client, username, password).then(
         (answer) => {
-          if (answer.granted) done(null, true);
-          else done(refusal(answer.reason, answer.returnCode), null);
+          if (!answer.granted) {
+            done(refusal(answer.reason, answer.returnCode), null);
+            return;
+          }
+          const { present, ids } = sessions.begin(client.id, client.clean);
+          peerOf(client).sessionPresent = present;
+          deliverBy(
+            client,
+            new Delivery(client as unknown as Subscriber, ids, store, (topic) =>
+              hooks.mayReceive(peerOf(client), topic),
+            ),
+          );
+          done(null, true);
         },
         (error: Error) => done(refusal(error.message, 3), null),
       );
@@ -128,7 +184,18 @@ export async function startBroker<Peer extends BrokerPeer>(
   aedes.on('clientError', failed);
   aedes.on('connectionError', failed);
   await aedes.listen();
-  countStoredSubscriptions(aedes, hooks, peerOf, filters);
+  const store = (aedes as unknown as { persistence: SessionStore }).persistence;
+  repairSessionStore(store, {
+    filters,
+    maySubscribe: (client, filter) => hooks.maySubscribe(peerOf(client as Client), filter),
+    deliveryOf: (client) => deliveries.get(client),
+    failed: (error) => void aedes.emit('error', error),
+  });
+  const deliverBy = (client: Client, delivery: Delivery): void => {
+    deliveries.set(client, delivery);
+    // Aedes takes one of these two for each subscription, and the second for retained messages.
+    Object.assign(client, { deliver0: delivery.deliver, deliverQoS: delivery.deliver });
+  };
   return {
     serve: (stream) => void aedes.handle(stream),
     publish: (message, done) =>
@@ -153,49 +220,4 @@ function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
 
 function refusal(message: string, returnCode: number): AuthenticateError {
   return Object.assign(new Error(message), { returnCode }) as AuthenticateError;
-}
-
-/**
- * Subscriptions of persistent sessions count while their client is away, since messages are queued for it. Aedes stores the
- * filters of a SUBSCRIBE before it has asked for each whether it is allowed, so those that are not are taken out here.
- */
-function countStoredSubscriptions<Peer extends BrokerPeer>(
-  aedes: Aedes,
-  hooks: BrokerHooks<Peer>,
-  peerOf: (client: Client) => Peer,
-  filters: TelemetryFilters,
-): void {
-  const store = (aedes as unknown as { persistence: SessionStore }).persistence;
-  const stored = new Map<string, Set<string>>();
-  const drop = (clientId: string, gone: Iterable<string>): void => {
-    const mine = stored.get(clientId);
-    if (mine === undefined) return;
-    for (const filter of [...gone]) if (mine.delete(filter)) filters.remove(filter);
-    if (mine.size === 0) stored.delete(clientId);
-  };
-  const { addSubscriptions, removeSubscriptions, cleanSubscriptions } = store;
-  store.addSubscriptions = (client, subscriptions) => {
-    const granted = subscriptions.filter((s) => hooks.maySubscribe(peerOf(client), s.topic));
-    let mine = stored.get(client.id);
-    for (const { topic } of granted) {
-      if (mine === undefined) {
-        mine = new Set();
-        stored.set(client.id, mine);
-      }
-      if (!mine.has(topic)) {
-        mine.add(topic);
-        filters.add(topic);
-      }
-    }
-    return granted.length === 0 ? Promise.resolve() : addSubscriptions.call(store, client, granted);
-  };
-  store.removeSubscriptions = (client, gone) => {
-    drop(client.id, gone);
-    return removeSubscriptions.call(store, client, gone);
-  };
-  store.cleanSubscriptions = (client) => {
-    drop(client.id, stored.get(client.id) ?? []);
-    return cleanSubscriptions.call(store, client);
-  };
-  store.on?.('error', (error) => aedes.emit('error', error));
 }

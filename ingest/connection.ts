@@ -5,7 +5,7 @@ import type { Principal } from './access.ts';
 import { type BrokerPeer, BrokerStream } from './broker-stream.ts';
 import { judgeConnect } from './connect-guard.ts';
 import { ExpressLane, type LaneParts } from './express-lane.ts';
-import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
+import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16, withSessionPresent } from './mqtt-bytes.ts';
 import type { AckReceiver } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
@@ -46,6 +46,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   clean = true;
   principal: Principal | null = null;
   willTopic: string | null = null;
+  sessionPresent = false;
   /** Why it was ended, if not by the client. */
   reason: string | null = null;
   /** True once the broker has accepted the client, until it is closed. */
@@ -259,7 +260,9 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   }
 
   brokerWrites(chunks: readonly Uint8Array[], done: () => void): void {
-    this.#wire.sendAll(chunks, done);
+    // The broker knows a session by its subscriptions only, and calls one without them absent.
+    const present = this.sessionPresent && this.#phase === 'connecting';
+    this.#wire.sendAll(present ? [withSessionPresent(chunks)] : chunks, done);
   }
 
   brokerCloses(): void {

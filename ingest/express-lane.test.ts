@@ -99,7 +99,8 @@ describe('the express lane', () => {
     const seen = await door.client();
     const got: string[] = [];
     seen.on('message', (_topic, payload) => got.push(payload.toString()));
-    await seen.subscribeAsync('devices/d1/telemetry', { qos: 2 });
+    // With QoS 2 the library would hold a message back until its handshake is over.
+    await seen.subscribeAsync('devices/d1/telemetry', { qos: 1 });
     client.send(
       telemetry('d1', 'a', 1),
       telemetry('d1', 'b', 2, { retain: true }),

@@ -35,6 +35,13 @@ export function connack(returnCode: number): Uint8Array {
   return Uint8Array.of(PACKET.connack << 4, 2, 0, returnCode);
 }
 
+/** The packets, with the flag of a CONNACK set that accepts [MQTT-3.2.2-2]; those behind it are left as they are. */
+export function withSessionPresent(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = Buffer.concat(chunks);
+  if (bytes[0] === PACKET.connack << 4 && bytes[3] === 0) bytes[2] = 1;
+  return bytes;
+}
+
 /** PUBACKs (40 02 id id) of the first `count` packet ids, one after another. */
 export function encodePubacks(ids: Uint16Array, count: number): Buffer {
   const out = Buffer.allocUnsafe(count * 4);
@@ -45,6 +52,29 @@ export function encodePubacks(ids: Uint16Array, count: number): Buffer {
     out[at + 2] = id >>> 8;
     out[at + 3] = id;
   }
+  return out;
+}
+
+/** A PUBLISH to a subscriber, in one piece; `id` counts above QoS 0 only. */
+export function encodePublish(
+  topic: string,
+  payload: Uint8Array | string,
+  qos: 0 | 1 | 2,
+  retain: boolean,
+  id: number,
+): Buffer {
+  const content = typeof payload === 'string' ? Buffer.from(payload) : payload;
+  const topicBytes = Buffer.byteLength(topic);
+  const remaining = 2 + topicBytes + (qos > 0 ? 2 : 0) + content.length;
+  const lengthBytes = remaining < 128 ? 1 : remaining < 16_384 ? 2 : remaining < 2_097_152 ? 3 : 4;
+  const out = Buffer.allocUnsafe(1 + lengthBytes + remaining);
+  out[0] = (PACKET.publish << 4) | (qos << 1) | (retain ? 1 : 0);
+  let at = 1;
+  for (let rest = remaining; at <= lengthBytes; rest >>>= 7) out[at++] = (rest & 127) | (rest > 127 ? 128 : 0);
+  at = out.writeUInt16BE(topicBytes, at);
+  at += out.write(topic, at, 'utf8');
+  if (qos > 0) at = out.writeUInt16BE(id, at);
+  out.set(content, at);
   return out;
 }
 

@@ -11,7 +11,7 @@ export const UNKNOWN_DEVICE = 'unknown';
 export const NO_KEY_TOPIC = 'kafka/record-without-key';
 export const BAD_KEY_TOPIC = 'kafka/record-with-unusable-key';
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** What a fetch brought of one partition: the frames from `from` on, and the offset to go on at. */
 export function framesOf(fetched: FetchedPartition, from: number): { frames: LogFrame[]; next: number } {

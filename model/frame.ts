@@ -19,7 +19,8 @@ import { SluiceError } from './errors.ts';
 export const TICK_TOPIC = '$tick';
 
 const utf8 = new TextEncoder();
-const utf8Decoder = new TextDecoder();
+// U+FEFF at the front is a character of the text like any other [MQTT-1.5.3-3].
+const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Bytes that an item needs besides its identity and payload: array head, time, and the largest payload head. */
 const ITEM_OVERHEAD = 1 + 9 + 5;

@@ -1,7 +1,8 @@
 import { withRoom } from './columns.ts';
 
 const utf8 = new TextEncoder();
-const utf8Decoder = new TextDecoder();
+// U+FEFF at the front is a character of the text like any other [MQTT-1.5.3-3].
+const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
  * Device ids by dense numbers, in the order in which they came. A message's device is found by its bytes inside the frame: hashed,

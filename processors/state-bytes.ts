@@ -65,7 +65,7 @@ export class StateWriter {
 export class StateReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #utf8 = new TextDecoder('utf-8', { fatal: true });
+  readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   #at = 0;
 
   constructor(bytes: Uint8Array) {
