@@ -1,7 +1,7 @@
 import { SluiceError } from '../model/errors.ts';
 import { isDeviceId, telemetryDevice } from './device-id.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
-import { PasswordChecker } from './passwords.ts';
+import { PasswordChecker, type PasswordQueue } from './passwords.ts';
 
 export { hashPassword } from './passwords.ts';
 
@@ -37,6 +37,14 @@ export interface Credentials {
   password: Buffer | undefined;
   /** The connection comes from the machine itself (and not from a foreign page in its browser). */
   loopback: boolean;
+  /** The client has shown a certificate that our authorities signed. */
+  certificate?: ClientCertificate | null;
+}
+
+export interface ClientCertificate {
+  /** The device that it names; null when certificates are not to name devices, empty when this one should and does not. */
+  device: string | null;
+  subject: string;
 }
 
 /** A refusal carries the return code that CONNACK gives and a reason for the log. */
@@ -46,6 +54,8 @@ export type Admission =
 
 /** Shared groups are granted by the broker but never delivered to; saying no is honest. */
 const SHARED_PREFIX = '$share/';
+/** What the door tells of itself (door-status.ts). */
+const OWN_STATUS = '$SYS/';
 
 export class Access {
   readonly #rules: AccessRules;
@@ -53,7 +63,7 @@ export class Access {
   readonly #passwords: PasswordChecker;
 
   /** Throws CONFIG_INVALID when a user is named twice, a hash is malformed or a pinned device is not a device id. */
-  constructor(rules: AccessRules) {
+  constructor(rules: AccessRules, queue: Partial<PasswordQueue> = {}) {
     this.#rules = rules;
     for (const user of rules.users) {
       if (this.#users.has(user.name)) throw new SluiceError('CONFIG_INVALID', `the user "${user.name}" is named twice`);
@@ -61,26 +71,64 @@ export class Access {
         throw new SluiceError('CONFIG_INVALID', `"${user.device}" (user "${user.name}") is not a device id`);
       this.#users.set(user.name, user);
     }
-    this.#passwords = new PasswordChecker(rules.users.map((u) => [u.name, u.passwordHash] as const));
+    this.#passwords = new PasswordChecker(
+      rules.users.map((u) => [u.name, u.passwordHash] as const),
+      queue,
+    );
   }
 
-  async admit({ clientId, username, password, loopback }: Credentials): Promise<Admission> {
+  /**
+   * Without a user name a certificate speaks for a client. With both, the password is checked as well, and a device must be
+   * the one that its certificate names. `wanted` tells whether the client still waits for the answer.
+   */
+  async admit(
+    { clientId, username, password, loopback, certificate = null }: Credentials,
+    wanted: () => boolean = () => true,
+  ): Promise<Admission> {
     if (username === undefined) {
+      if (certificate !== null) return byCertificate(clientId, certificate);
       const allowed = this.#rules.anonymous === 'always' || (this.#rules.anonymous === 'loopback' && loopback);
-      if (allowed) return { granted: true, principal: { name: '', device: null } };
+      if (allowed) return { granted: true, principal: { name: ANONYMOUS, device: null } };
       return refuse(RETURN_CODE.notAuthorized, 'anonymous clients are not taken here; see access.anonymous');
     }
-    if (!(await this.#passwords.check(username, password ?? Buffer.alloc(0))))
-      return refuse(RETURN_CODE.badCredentials, 'unknown user or wrong password');
+    const checked = await this.#passwords.check(username, password ?? Buffer.alloc(0), wanted);
+    if (checked === 'busy')
+      return refuse(RETURN_CODE.serverUnavailable, 'too many passwords wait for their check; it is to come again');
+    if (!checked) return refuse(RETURN_CODE.badCredentials, 'unknown user or wrong password');
     const user = this.#users.get(username)!;
     if (user.role === 'operator') return { granted: true, principal: { name: user.name, device: null } };
     const device = user.device ?? clientId;
-    if (!isDeviceId(device)) {
-      const reason = `the client id ${JSON.stringify(device)} cannot be a device id: 1 to 256 bytes without / + #`;
-      return refuse(RETURN_CODE.identifierRejected, reason);
-    }
+    if (!isDeviceId(device)) return refuseId(device);
+    if (certificate?.device != null && certificate.device !== device)
+      return refuse(RETURN_CODE.identifierRejected, 'its certificate names another device than its user does');
     return { granted: true, principal: { name: user.name, device } };
   }
+}
+
+function byCertificate(clientId: string, { device, subject }: ClientCertificate): Admission {
+  if (device === '')
+    return refuse(RETURN_CODE.notAuthorized, 'its certificate names no device; see mqtt.tls.deviceFrom');
+  if (device !== null && device !== clientId)
+    return refuse(RETURN_CODE.identifierRejected, 'its client id is not the device that its certificate names');
+  if (!isDeviceId(clientId)) return refuseId(clientId);
+  return { granted: true, principal: { name: `certificate ${device ?? subject}`, device: clientId } };
+}
+
+/** Nobody can be configured with this name, since user names are not empty. */
+const ANONYMOUS = '';
+
+/**
+ * Whether two clients have shown the same credential, so that one may take the other's client id over. Anonymous clients have
+ * none; all that tells them apart is where they come from (see address-key.ts).
+ */
+export function sameCredential(a: Principal, aAddress: string, b: Principal, bAddress: string): boolean {
+  if (a.name !== b.name) return false;
+  return a.name !== ANONYMOUS || aAddress === bAddress;
+}
+
+function refuseId(device: string): Admission {
+  const reason = `the client id ${JSON.stringify(device.slice(0, 80))} cannot be a device id: 1 to 256 bytes without / + #`;
+  return refuse(RETURN_CODE.identifierRejected, reason);
 }
 
 function refuse(returnCode: number, reason: string): Admission {
@@ -98,15 +146,18 @@ export function publishProblem(principal: Principal, topic: string): string | nu
   return null;
 }
 
-/** Whether a filter may be granted. */
+/** Whether a filter may be granted. What the broker says of itself is for named operators: it tells of other clients. */
 export function maySubscribe(principal: Principal, filter: string): boolean {
   if (filter.startsWith(SHARED_PREFIX)) return false;
-  return principal.device === null || belowOwn(principal.device, filter);
+  if (principal.device !== null) return belowOwn(principal.device, filter);
+  return !filter.startsWith('$') || (principal.name !== ANONYMOUS && filter.startsWith(OWN_STATUS));
 }
 
 /** Whether a message on this topic may be delivered: the same borders, for whatever was subscribed or queued before. */
 export function mayReceive(principal: Principal, topic: string): boolean {
-  return principal.device === null || belowOwn(principal.device, topic);
+  if (principal.device !== null) return belowOwn(principal.device, topic);
+  // The broker's inner topics, which name each client that comes and goes, are not for anybody.
+  return !topic.startsWith('$') || (principal.name !== ANONYMOUS && topic.startsWith(`${OWN_STATUS}broker/`));
 }
 
 function belowOwn(device: string, topic: string): boolean {

@@ -1,10 +1,13 @@
 import type { Clock } from '../model/clock.ts';
 import type { SluiceError } from '../model/errors.ts';
-import { type Access, mayReceive, maySubscribe, publishProblem } from './access.ts';
+import { type Access, mayReceive, maySubscribe, type Principal, publishProblem, sameCredential } from './access.ts';
+import { addressKey } from './address-key.ts';
 import type { Batcher } from './batcher.ts';
 import type { BrokerClient, BrokerHooks, BrokerMessage } from './broker.ts';
 import type { Connection } from './connection.ts';
+import type { ConnectionGate } from './connection-gate.ts';
 import { isDeviceId, telemetryDevice } from './device-id.ts';
+import type { Arrival } from './listeners.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
 import type { Qos2Handshakes } from './qos2-handshakes.ts';
 import type { RefusalLog } from './refusal-log.ts';
@@ -12,6 +15,9 @@ import { routeOf } from './telemetry-routes.ts';
 
 interface HookParts {
   access: Access;
+  gate: ConnectionGate;
+  /** Where a connection came from; undefined when it is gone. */
+  arrivalOf(connection: Connection): Arrival | undefined;
   batcher: Batcher;
   handshakes: Qos2Handshakes;
   counters: { connectionsRefused: number; packetsRefused: number };
@@ -25,6 +31,9 @@ let sessions = 0;
 /** What the door answers when the broker asks: who may come in, and when a telemetry message may be acknowledged. */
 export class DoorHooks implements BrokerHooks<Connection> {
   readonly #parts: HookParts;
+  /** Which connection speaks for a client id, from the moment that its credentials are found right. */
+  readonly #holders = new Map<string, { connection: Connection; principal: Principal; address: string }>();
+  readonly #held = new Map<Connection, string>();
 
   constructor(parts: HookParts) {
     this.#parts = parts;
@@ -36,17 +45,49 @@ export class DoorHooks implements BrokerHooks<Connection> {
     username: string | undefined,
     password: Buffer | undefined,
   ): Promise<{ granted: true } | { granted: false; returnCode: number; reason: string }> {
-    const { access, handshakes } = this.#parts;
-    const { loopback, willTopic } = connection;
+    const { access, gate, handshakes } = this.#parts;
+    const { willTopic } = connection;
     const clientId = client.id;
-    const admission = await access.admit({ clientId, username, password, loopback });
-    if (!admission.granted) return this.#deny(connection, clientId, admission.returnCode, admission.reason);
-    const problem = willTopic === null ? null : publishProblem(admission.principal, willTopic);
+    const arrival = this.#parts.arrivalOf(connection);
+    if (arrival === undefined)
+      return { granted: false, returnCode: RETURN_CODE.serverUnavailable, reason: 'it is gone' };
+    const { loopback, certificate, visit } = arrival;
+    gate.introduce(visit);
+    if (username !== undefined && gate.authBlockedMs(visit.address) > 0) {
+      const reason = 'too many wrong passwords came from its address; see mqtt.perAddress.authFailuresMax';
+      return this.#deny(connection, clientId, RETURN_CODE.serverUnavailable, reason);
+    }
+    const admission = await access.admit({ clientId, username, password, loopback, certificate }, () => !client.closed);
+    if (!admission.granted) {
+      if (admission.returnCode === RETURN_CODE.badCredentials) gate.authFailed(visit.address);
+      return this.#deny(connection, clientId, admission.returnCode, admission.reason);
+    }
+    const { principal } = admission;
+    const problem = willTopic === null ? null : publishProblem(principal, willTopic);
     if (problem !== null) return this.#deny(connection, clientId, RETURN_CODE.notAuthorized, `will: ${problem}`);
-    connection.principal = admission.principal;
+    // From here on nothing waits, so that of two that come at the same time the second is judged by the first.
+    const address = addressKey(visit.address);
+    const holder = this.#holders.get(clientId);
+    if (holder !== undefined && !sameCredential(holder.principal, holder.address, principal, address)) {
+      const reason = 'its client id is in use with another credential';
+      return this.#deny(connection, clientId, RETURN_CODE.identifierRejected, reason);
+    }
+    if (this.#parts.arrivalOf(connection) === undefined)
+      return { granted: false, returnCode: RETURN_CODE.serverUnavailable, reason: 'it is gone' };
+    this.#holders.set(clientId, { connection, principal, address });
+    this.#held.set(connection, clientId);
+    connection.principal = principal;
     connection.session = client.clean ? `clean ${++sessions}` : `kept ${clientId}`;
     if (client.clean) handshakes.forget(`kept ${clientId}`);
     return { granted: true };
+  }
+
+  /** The connection is closed: its client id is free again, unless it was taken over. */
+  gone(connection: Connection): void {
+    const clientId = this.#held.get(connection);
+    if (clientId === undefined) return;
+    this.#held.delete(connection);
+    if (this.#holders.get(clientId)?.connection === connection) this.#holders.delete(clientId);
   }
 
   #deny(connection: Connection, client: string, returnCode: number, reason: string) {

@@ -8,9 +8,18 @@ import { AlarmRelay } from './alarm-relay.ts';
 import { Batcher, type BatchOptions } from './batcher.ts';
 import { type Broker, startBroker } from './broker.ts';
 import { Connection, type ConnectionParts } from './connection.ts';
+import { ConnectionGate } from './connection-gate.ts';
 import { DoorHooks } from './door-hooks.ts';
-import { DOOR_LIMITS, type DoorLimits } from './limits.ts';
-import { type Arrival, type DoorAddresses, type ListenerOptions, type Listeners, openListeners } from './listeners.ts';
+import { DoorStatusPublisher } from './door-status.ts';
+import { type DoorLimits, doorLimits, type LimitOverrides } from './limits.ts';
+import {
+  type Arrival,
+  type DoorAddresses,
+  type ListenerOptions,
+  type Listeners,
+  openListeners,
+  type TlsKeys,
+} from './listeners.ts';
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -21,7 +30,9 @@ export interface DoorOptions {
   listeners: ListenerOptions;
   access: AccessRules;
   batch: BatchOptions;
-  limits?: Partial<DoorLimits>;
+  limits?: LimitOverrides;
+  /** Files that the process may have open; fewer connections are taken when they are short. */
+  openFilesMax?: number;
   clock?: Clock;
   logger: Logger;
 }
@@ -37,6 +48,8 @@ export interface Door {
   stats(): DoorCounters;
   /** Gives a message to the MQTT subscribers of its topic; resolves when it has been written to those that are connected. */
   publish(topic: string, payload: Uint8Array | string, options?: { qos?: 0 | 1 | 2; retain?: boolean }): Promise<void>;
+  /** New TLS connections are shown this certificate. Throws CONFIG_INVALID, and keeps the old one, when it cannot be used. */
+  renewTls(keys: TlsKeys): void;
   /**
    * Takes no more connections and messages, waits for the appends in flight (at most limits.drainMsMax), sends their PUBACKs,
    * closes the clients. The log stays open. Idempotent.
@@ -47,6 +60,8 @@ export interface Door {
 const SWEEP_MS = 1000;
 /** How long closed connections may take to send their last bytes. */
 const FAREWELL_MS = 1000;
+/** Files that are not connections: the log, the listeners, what the process itself needs. */
+const OTHER_FILES = 128;
 
 /** Opens the MQTT front door. Rejects with LISTEN_FAILED or CONFIG_INVALID. */
 export async function openDoor(options: DoorOptions): Promise<Door> {
@@ -67,7 +82,9 @@ class OpenDoor implements Door {
   readonly #relay: AlarmRelay;
   readonly #filters = new TelemetryFilters();
   readonly #handshakes = new Qos2Handshakes();
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Map<Connection, Arrival>();
+  readonly #gate: ConnectionGate;
+  readonly #status: DoorStatusPublisher;
   readonly #counters = { bytesReceived: 0, packetsRefused: 0, connectionsRefused: 0 };
   readonly #refusals: RefusalLog;
   readonly #hooks: DoorHooks;
@@ -79,7 +96,7 @@ class OpenDoor implements Door {
   #allClosed: (() => void) | null = null;
 
   constructor(options: DoorOptions) {
-    this.#limits = { ...DOOR_LIMITS, ...options.limits };
+    this.#limits = doorLimits(options.limits);
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger;
     this.#tickMs = options.batch.tickMs;
@@ -91,8 +108,12 @@ class OpenDoor implements Door {
       };
     });
     this.#refusals = new RefusalLog(this.#logger, this.#clock);
+    this.#gate = new ConnectionGate(this.#limits, this.#clock, this.#refusals, this.#connectionsMax(options));
+    const waiting = { waitingMax: this.#limits.total.passwordsWaitingMax, waitMsMax: this.#limits.passwordWaitMsMax };
     this.#hooks = new DoorHooks({
-      access: new Access(options.access),
+      access: new Access(options.access, { ...waiting, clock: this.#clock }),
+      gate: this.#gate,
+      arrivalOf: (connection) => this.#connections.get(connection),
       batcher: this.#batcher,
       handshakes: this.#handshakes,
       counters: this.#counters,
@@ -104,6 +125,11 @@ class OpenDoor implements Door {
       (topic, payload) => this.publish(topic, payload, { qos: 1 }),
       this.#clock,
       this.#logger,
+    );
+    this.#status = new DoorStatusPublisher(
+      () => this.#statusNow(),
+      (topic, payload) => this.publish(topic, payload),
+      this.#clock,
     );
     this.#parts = {
       batcher: this.#batcher,
@@ -123,7 +149,7 @@ class OpenDoor implements Door {
   async open(listeners: ListenerOptions): Promise<void> {
     this.#broker = await startBroker(this.#hooks, this.#filters, this.#limits, this.#logger);
     try {
-      this.#listeners = await openListeners(listeners, this.#limits, (arrival) => this.#arrive(arrival));
+      this.#listeners = await openListeners(listeners, this.#limits, this.#gate, (arrival) => this.#arrive(arrival));
     } catch (error) {
       await this.#broker.close();
       throw error;
@@ -131,12 +157,43 @@ class OpenDoor implements Door {
     this.addresses = this.#listeners.addresses;
     this.#every(SWEEP_MS, 0, () => this.#sweep());
     this.#every(Math.max(1, this.#tickMs / 4), 1, () => this.#batcher.tick(this.#clock.nowMs()));
+    this.#status.start();
     await this.#relay.start();
+  }
+
+  /** The connections that there are files for. */
+  #connectionsMax({ openFilesMax }: DoorOptions): number {
+    const wanted = this.#limits.connectionsMax;
+    if (openFilesMax === undefined || openFilesMax >= wanted + OTHER_FILES) return wanted;
+    const possible = Math.max(1, openFilesMax - OTHER_FILES);
+    this.#logger.warn('fewer connections can be taken than mqtt.connectionsMax says', {
+      possible,
+      connectionsMax: wanted,
+      openFilesMax,
+      remedy: `raise \`ulimit -n\` to ${wanted + OTHER_FILES}, or lower mqtt.connectionsMax`,
+    });
+    return possible;
+  }
+
+  #statusNow() {
+    const stats = this.stats();
+    return {
+      'clients/connected': stats.connections,
+      'messages/received': stats.messagesReceived,
+      'messages/acknowledged': stats.messagesAcknowledged,
+      'bytes/received': stats.bytesReceived,
+      'connections/refused': stats.connectionsRefused,
+      'packets/refused': stats.packetsRefused,
+    };
+  }
+
+  renewTls(keys: TlsKeys): void {
+    this.#listeners?.renew(keys);
   }
 
   stats(): DoorCounters {
     let connections = 0;
-    for (const connection of this.#connections) if (connection.ready) connections++;
+    for (const connection of this.#connections.keys()) if (connection.ready) connections++;
     return {
       listening: this.#listeners !== null && this.#closing === null,
       connections,
@@ -145,7 +202,7 @@ class OpenDoor implements Door {
       bytesReceived: this.#counters.bytesReceived,
       messagesInFlight: this.#batcher.messagesInFlight,
       socketsPaused: this.#pressure.waiting,
-      connectionsRefused: this.#counters.connectionsRefused,
+      connectionsRefused: this.#counters.connectionsRefused + this.#gate.refused,
       packetsRefused: this.#counters.packetsRefused,
       connectionsMax: this.#limits.connectionsMax,
       bytesInFlight: this.#pressure.bytes,
@@ -175,8 +232,9 @@ class OpenDoor implements Door {
 
   async #close(): Promise<void> {
     this.#listeners?.close();
+    this.#status.close();
     for (const timer of this.#timers) timer.cancel();
-    for (const connection of this.#connections) connection.stopReading();
+    for (const connection of this.#connections.keys()) connection.stopReading();
     const deadline = this.#clock.after(this.#limits.drainMsMax, () => {
       this.#batcher.abort(
         new SluiceError('LOG_UNAVAILABLE', `the log did not take its last frames within ${this.#limits.drainMsMax} ms`),
@@ -192,31 +250,24 @@ class OpenDoor implements Door {
 
   /** Waits until the last bytes of all connections are sent, but not for ever. */
   async #farewell(): Promise<void> {
-    for (const connection of this.#connections) connection.close('the door closes');
+    for (const connection of this.#connections.keys()) connection.close('the door closes');
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#allClosed = resolve;
       this.#clock.after(FAREWELL_MS, resolve);
     });
-    for (const connection of this.#connections) connection.destroy();
+    for (const connection of this.#connections.keys()) connection.destroy();
   }
 
-  #arrive({ wire, remote, loopback }: Arrival): void {
-    if (this.#closing !== null || this.#connections.size >= this.#limits.connectionsMax) {
-      this.#counters.connectionsRefused++;
-      this.#refusals.say('connection refused', {
-        remote,
-        reason: `${this.#connections.size} connections; see limits.connectionsMax`,
-      });
-      wire.on('error', () => {});
-      wire.destroy();
-      return;
-    }
-    this.#connections.add(new Connection(wire, remote, loopback, this.#parts));
+  #arrive(arrival: Arrival): void {
+    const { wire, remote, loopback } = arrival;
+    const connection = new Connection(wire, remote, loopback, this.#parts);
+    this.#connections.set(connection, arrival);
   }
 
   #gone(connection: Connection): void {
     if (!this.#connections.delete(connection)) return;
+    this.#hooks.gone(connection);
     if (connection.clean) this.#handshakes.forget(connection.session);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
@@ -227,7 +278,8 @@ class OpenDoor implements Door {
 
   #sweep(): void {
     const nowMs = this.#clock.nowMs();
-    for (const connection of this.#connections) connection.sweep(nowMs);
+    for (const connection of this.#connections.keys()) connection.sweep(nowMs);
+    this.#gate.sweep();
   }
 
   #every(periodMs: number, slot: number, run: () => void): void {

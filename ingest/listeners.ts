@@ -4,12 +4,14 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import { SluiceError } from '../model/errors.ts';
+import type { ConnectionGate, Visit } from './connection-gate.ts';
 import type { DoorLimits } from './limits.ts';
+import { type CertificateIdentity, type CertificateName, certificateIdentity } from './tls-identity.ts';
 import { acceptWebSockets } from './websocket.ts';
 
 export interface ListenAddress {
@@ -25,6 +27,13 @@ export interface TlsKeys {
   ca: string | Buffer | null;
 }
 
+/** How clients' certificates are taken, where there are authorities for them. */
+export interface ClientCertificates {
+  /** A client without one is refused. One that is presented has to be right in any case. */
+  required: boolean;
+  deviceFrom: CertificateName;
+}
+
 /** Where to listen; what is absent or null is not opened. The two that use TLS need `tlsKeys`. */
 export interface ListenerOptions {
   tcp?: ListenAddress | null;
@@ -32,6 +41,7 @@ export interface ListenerOptions {
   websocket?: ListenAddress | null;
   websocketTls?: ListenAddress | null;
   tlsKeys?: TlsKeys | null;
+  clientCertificates?: ClientCertificates;
 }
 
 type ListenerKind = 'tcp' | 'tls' | 'websocket' | 'websocketTls';
@@ -46,76 +56,145 @@ export interface Arrival {
   remote: string;
   /** It comes from the machine itself, and not from a foreign page in a browser there. */
   loopback: boolean;
+  /** What its certificate says; null without one. */
+  certificate: CertificateIdentity | null;
+  visit: Visit;
 }
 
 export interface Listeners {
   addresses: DoorAddresses;
+  /** New connections are shown this certificate from now on. Throws CONFIG_INVALID when it cannot be used, and keeps the old one. */
+  renew(keys: TlsKeys): void;
   /** Takes no more connections; those that are there stay. */
   close(): void;
 }
+
+/** How many connections the kernel keeps ready; a fleet that comes back all at once must not be left to wait for repeated SYNs. */
+const BACKLOG = 4096;
+const HEADER_BYTES_MAX = 8192;
 
 /** Opens all listeners, or none: rejects with LISTEN_FAILED. */
 export async function openListeners(
   options: ListenerOptions,
   limits: DoorLimits,
+  gate: ConnectionGate,
   onArrival: (arrival: Arrival) => void,
 ): Promise<Listeners> {
-  const opened: (Server | HttpServer)[] = [];
+  const opened: Server[] = [];
   const closers: (() => void)[] = [];
+  const secured: (TlsServer | HttpsServer)[] = [];
   const addresses: DoorAddresses = { tcp: null, tls: null, websocket: null, websocketTls: null };
-  const open = async (kind: ListenerKind, server: Server | HttpServer): Promise<void> => {
+  const certificates = options.clientCertificates ?? { required: true, deviceFrom: 'none' };
+  const asksForCertificates = options.tlsKeys?.ca != null;
+  // A TLS socket does not tell which socket it was made of, but both have the same ends.
+  const visits = new Map<string, Visit>();
+  /** Every socket is first seen here, whatever is spoken on it later. */
+  const open = async (kind: ListenerKind, speak: (socket: Socket) => void): Promise<void> => {
+    const server = createTcpServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+      socket.on('error', () => {}); // it closes, which is all that matters here
+      const visit = gate.enter(socket.remoteAddress ?? '', socket);
+      if (visit === null) {
+        socket.destroy();
+        return;
+      }
+      const key = ends(socket);
+      visits.set(key, visit);
+      socket.once('close', () => {
+        gate.leave(visit);
+        if (visits.get(key) === visit) visits.delete(key);
+      });
+      speak(socket);
+    });
     addresses[kind] = await listen(server, options[kind]!);
     opened.push(server);
   };
-  const onSocket = (socket: Socket): void => {
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, 60_000);
-    onArrival({ wire: socket, ...origin(socket, undefined) });
+  const arrive = (wire: Duplex, socket: Socket, request: IncomingMessage | undefined): void => {
+    const visit = visits.get(ends(socket));
+    const known = !asksForCertificates || !(socket instanceof TLSSocket) || properlyKnown(socket, certificates);
+    if (visit === undefined || !known) {
+      wire.on('error', () => {});
+      wire.destroy();
+      return;
+    }
+    const certificate =
+      asksForCertificates && socket instanceof TLSSocket ? certificateIdentity(socket, certificates.deviceFrom) : null;
+    onArrival({ wire, ...origin(socket, request), certificate, visit });
   };
-  const withWebSockets = (server: HttpServer): HttpServer => {
-    server.headersTimeout = server.requestTimeout = limits.connectTimeoutMs;
+  const overTls = (server: TlsServer | HttpsServer): ((raw: Socket) => void) => {
+    secured.push(server);
+    server.on('tlsClientError', () => {}); // a failed handshake is the client's affair
+    return (raw) => void server.emit('connection', raw);
+  };
+  const webSockets = (server: HttpServer | HttpsServer): void => {
     // A message may hold several packets, so it may be larger than one.
-    const sockets = acceptWebSockets(server, 2 * limits.packetBytesMax, (wire, request) => {
-      request.socket.setNoDelay(true);
-      onArrival({ wire, ...origin(request.socket, request) });
-    });
+    const sockets = acceptWebSockets(server, 2 * limits.packetBytesMax, (wire, request) =>
+      arrive(wire, request.socket, request),
+    );
     closers.push(sockets.close);
-    return server;
   };
   try {
-    if (options.tcp) await open('tcp', createTcpServer(onSocket));
-    if (options.websocket) await open('websocket', withWebSockets(createHttpServer(answerPlain)));
-    if (options.tls) {
-      const server = createTlsServer(secure(options.tlsKeys, limits), onSocket);
-      server.on('tlsClientError', () => {}); // a failed handshake is the client's affair
-      await open('tls', server);
+    if (options.tcp) await open('tcp', (socket) => arrive(socket, socket, undefined));
+    if (options.websocket) {
+      const server = createHttpServer({ maxHeaderSize: HEADER_BYTES_MAX }, answerPlain);
+      webSockets(server);
+      await open('websocket', (socket) => void server.emit('connection', socket));
     }
-    if (options.websocketTls)
-      await open('websocketTls', withWebSockets(createHttpsServer(secure(options.tlsKeys, limits), answerPlain)));
+    if (options.tls) {
+      const server = createTlsServer(secure(options.tlsKeys, limits, certificates));
+      server.on('secureConnection', (socket) => arrive(socket, socket, undefined));
+      await open('tls', overTls(server));
+    }
+    if (options.websocketTls) {
+      const settings = { ...secure(options.tlsKeys, limits, certificates), maxHeaderSize: HEADER_BYTES_MAX };
+      const server = createHttpsServer(settings, answerPlain);
+      webSockets(server);
+      await open('websocketTls', overTls(server));
+    }
   } catch (error) {
     for (const server of opened) server.close();
     throw error;
   }
   return {
     addresses,
+    renew(keys) {
+      const context = secure(keys, limits, certificates);
+      try {
+        for (const server of secured) server.setSecureContext(context);
+      } catch (error) {
+        throw new SluiceError('CONFIG_INVALID', 'the new certificate cannot be used', { cause: error });
+      }
+    },
     close() {
       for (const close of closers) close();
-      for (const server of opened) {
-        server.close();
-        if ('closeIdleConnections' in server) server.closeIdleConnections();
-      }
+      for (const server of opened) server.close();
+      gate.close();
     },
   };
 }
 
-function secure(keys: TlsKeys | null | undefined, limits: DoorLimits): TlsOptions {
+function secure(
+  keys: TlsKeys | null | undefined,
+  limits: DoorLimits,
+  { required }: ClientCertificates,
+): TlsOptions & { minVersion: 'TLSv1.2' } {
   if (!keys) throw new SluiceError('CONFIG_INVALID', 'a TLS listener needs a certificate and a key');
   const { cert, key, ca } = keys;
   const options = { cert, key, minVersion: 'TLSv1.2' as const, handshakeTimeout: limits.connectTimeoutMs };
-  return ca === null ? options : { ...options, ca, requestCert: true, rejectUnauthorized: true };
+  // Where a certificate is optional, a wrong one is let through the handshake, and refused after it.
+  return ca === null ? options : { ...options, ca, requestCert: true, rejectUnauthorized: required };
 }
 
-function listen(server: Server | HttpServer, { host, port }: ListenAddress): Promise<ListenAddress> {
+/** No certificate where one may be missing, or one that our authorities have signed. */
+function properlyKnown(socket: TLSSocket, { required }: ClientCertificates): boolean {
+  if (socket.authorized || socket.getPeerCertificate()?.subject === undefined) return socket.authorized || !required;
+  return false;
+}
+
+function ends(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+function listen(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -125,7 +204,7 @@ function listen(server: Server | HttpServer, { host, port }: ListenAddress): Pro
         }),
       );
     });
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: BACKLOG }, () => {
       server.removeAllListeners('error');
       server.on('error', () => {}); // a connection that could not be accepted (no file descriptors left) is tried again by its client
       const address = server.address() as AddressInfo;

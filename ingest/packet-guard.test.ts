@@ -143,7 +143,7 @@ describe('floods', () => {
     await door.accepted('b');
     const third = door.raw();
     await third.end();
-    expect(door.lines.has('limits.connectionsMax')).toBe(true);
+    expect(door.lines.has('mqtt.connectionsMax')).toBe(true);
     expect(door.door.stats()).toMatchObject({ connections: 2, connectionsRefused: 1 });
     first.socket.end();
     await first.end();

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 
 /**
@@ -66,22 +67,52 @@ function derive(password: Buffer, hash: ParsedHash): Promise<Buffer> {
   });
 }
 
+/** How long checks may have to wait. */
+export interface PasswordQueue {
+  /** Most that wait; further ones are told at once. */
+  waitingMax: number;
+  /** A check that could not begin in this time is given up, before its client does. */
+  waitMsMax: number;
+  clock: Clock;
+}
+
+const QUEUE: PasswordQueue = { waitingMax: 5000, waitMsMax: 20_000, clock: systemClock };
+
+interface Waiting {
+  /** Somebody still wants the answer. */
+  wanted: (() => boolean)[];
+  sinceMs: number;
+  begin: (go: boolean) => void;
+}
+
+interface Check {
+  answer: Promise<boolean | 'busy'>;
+  wanted: (() => boolean)[];
+}
+
 /**
  * Checks passwords of named users. An unknown user costs as much as a known one. What was verified once is remembered as a
  * keyed digest (one for each user, forgotten with the process), so that a fleet that reconnects does not pay again; equal
  * checks at the same time share one derivation, and no more than two run at once.
+ *
+ * The others wait in line. When more come than can be served, serving all of them late would serve none in time: clients hang
+ * up, and come again. So the line is bounded, whoever has hung up is passed over, and whoever waited too long is told so.
  */
 export class PasswordChecker {
   readonly #hashes = new Map<string, ParsedHash>();
   readonly #verified = new Map<string, Buffer>();
-  readonly #inFlight = new Map<string, Promise<boolean>>();
+  readonly #inFlight = new Map<string, Check>();
   readonly #key = randomBytes(32);
   readonly #nobody: ParsedHash;
-  readonly #queue: (() => void)[] = [];
+  readonly #queue: PasswordQueue;
+  readonly #waiting: Waiting[] = [];
   #running = 0;
+  /** Derivations that were really made; for tests and metrics. */
+  derivations = 0;
 
   /** `users` are pairs of name and hash. Throws CONFIG_INVALID for a malformed hash. */
-  constructor(users: Iterable<readonly [name: string, hash: string]>) {
+  constructor(users: Iterable<readonly [name: string, hash: string]>, queue: Partial<PasswordQueue> = {}) {
+    this.#queue = { ...QUEUE, ...queue };
     for (const [name, hash] of users) this.#hashes.set(name, parseHash(hash));
     // An unknown user is checked against a hash of the same cost that no password fits.
     const first = this.#hashes.values().next().value ?? {
@@ -92,35 +123,61 @@ export class PasswordChecker {
     this.#nobody = { ...first, salt: randomBytes(SALT_BYTES), key: randomBytes(first.key.length) };
   }
 
-  /** Derivations that were really made; for tests and metrics. */
-  derivations = 0;
-
-  async check(name: string, password: Buffer): Promise<boolean> {
+  /** 'busy' when it could not be found out in time. `wanted` tells whether the answer is still of use. */
+  async check(name: string, password: Buffer, wanted: () => boolean = () => true): Promise<boolean | 'busy'> {
     const digest = createHmac('sha256', this.#key).update(name).update('\0').update(password).digest();
     const verified = this.#verified.get(name);
     if (verified !== undefined && timingSafeEqual(verified, digest)) return true;
     const token = digest.toString('base64');
     let check = this.#inFlight.get(token);
     if (check === undefined) {
-      check = this.#derive(name, password, digest).finally(() => this.#inFlight.delete(token));
+      const askers: (() => boolean)[] = [];
+      const answer = this.#derive(name, password, digest, askers).finally(() => this.#inFlight.delete(token));
+      check = { answer, wanted: askers };
       this.#inFlight.set(token, check);
     }
-    return await check;
+    check.wanted.push(wanted);
+    return await check.answer;
   }
 
-  async #derive(name: string, password: Buffer, digest: Buffer): Promise<boolean> {
+  async #derive(name: string, password: Buffer, digest: Buffer, wanted: (() => boolean)[]): Promise<boolean | 'busy'> {
     const known = this.#hashes.get(name);
     const hash = known ?? this.#nobody;
-    if (this.#running >= DERIVATIONS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#running++;
+    if (this.#running < DERIVATIONS_MAX) this.#running++;
+    else if (!(await this.#turn(wanted))) return 'busy';
     try {
       this.derivations++;
       const fits = timingSafeEqual(await derive(password, hash), hash.key) && known !== undefined;
       if (fits) this.#verified.set(name, digest);
       return fits;
     } finally {
-      this.#running--;
-      this.#queue.shift()?.();
+      if (!this.#next()) this.#running--;
+    }
+  }
+
+  /** Waits in line; false when it is too long. */
+  #turn(wanted: (() => boolean)[]): Promise<boolean> {
+    const { waitingMax, clock } = this.#queue;
+    if (this.#waiting.length >= waitingMax) this.#dropUnwanted();
+    if (this.#waiting.length >= waitingMax) return Promise.resolve(false);
+    return new Promise((begin) => void this.#waiting.push({ wanted, sinceMs: clock.nowMs(), begin }));
+  }
+
+  /** Gives the place that is free to the first in line who is still there, and turns away who waited too long; false: nobody. */
+  #next(): boolean {
+    const { waitMsMax, clock } = this.#queue;
+    for (let first = this.#waiting.shift(); first !== undefined; first = this.#waiting.shift()) {
+      const inTime = clock.nowMs() - first.sinceMs <= waitMsMax && first.wanted.some((asked) => asked());
+      first.begin(inTime);
+      if (inTime) return true;
+    }
+    return false;
+  }
+
+  #dropUnwanted(): void {
+    for (const one of this.#waiting.splice(0)) {
+      if (one.wanted.some((asked) => asked())) this.#waiting.push(one);
+      else one.begin(false);
     }
   }
 }
