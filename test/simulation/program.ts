@@ -1,0 +1,190 @@
+import type { Logger } from '../../model/logger.ts';
+import { type Processor, startProcessor } from '../../processors/processor.ts';
+import type { Process } from './scheduler.ts';
+import { pipelineOf } from './settings.ts';
+import { SimCheckpoints } from './sim-checkpoints.ts';
+import { SimDevice } from './sim-device.ts';
+import { SimDoor } from './sim-door.ts';
+import { SimGroup, SoleConsumer } from './sim-groups.ts';
+import { SimLog } from './sim-log.ts';
+import { SimStore } from './sim-store.ts';
+import { SimThread } from './sim-thread.ts';
+import type { World } from './world.ts';
+
+interface ProcessorRole {
+  process: Process;
+  processor: Processor | null;
+  threads: SimThread[];
+  stopping: boolean;
+}
+
+/** The whole program in one process: devices, door, processors, and what they share. Whatever dies is started again. */
+export class SimProgram {
+  readonly log: SimLog;
+  readonly store: SimStore;
+  readonly checkpoints: SimCheckpoints;
+  readonly devices: SimDevice[];
+  readonly processors: (ProcessorRole | null)[];
+  door: SimDoor | null = null;
+  readonly group: SimGroup;
+  readonly #sole: SoleConsumer;
+  readonly #world: World;
+  #closing = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.log = new SimLog(world);
+    this.store = new SimStore(world);
+    this.checkpoints = new SimCheckpoints(world);
+    this.group = new SimGroup(this.log, world);
+    this.#sole = new SoleConsumer(this.log, world);
+    this.devices = Array.from({ length: world.plan.devices }, (_, i) => new SimDevice(world, i, () => this.door));
+    this.processors = Array.from({ length: world.plan.processors }, () => null);
+    this.#startDoor();
+    for (let i = 0; i < this.processors.length; i++) this.#startProcessor(i);
+  }
+
+  #later(what: string, run: () => void): void {
+    const { random, scheduler } = this.#world;
+    scheduler.at(random.between(5, 1000), what, () => {
+      if (!this.#closing) run();
+    });
+  }
+
+  #consumers() {
+    return this.#world.plan.log === 'kafka' ? this.group : this.#sole;
+  }
+
+  #startDoor(): void {
+    const process = this.#world.process('door');
+    this.door = new SimDoor(this.#world, process, this.log.open(process, this.#consumers()));
+  }
+
+  crashDoor(): void {
+    if (this.door === null) return;
+    this.door.crash();
+    this.door = null;
+    this.#later('door starts', () => this.#startDoor());
+  }
+
+  restartDoor(): void {
+    const { door } = this;
+    if (door === null) return;
+    const end = () => {
+      if (this.door === door) this.crashDoor();
+    };
+    void door.stop().then(end);
+    this.#world.scheduler.at(10_000, 'door is killed', end);
+  }
+
+  #startProcessor(index: number): void {
+    const world = this.#world;
+    const { plan } = world;
+    const process = world.process('processor');
+    const role: ProcessorRole = { process, processor: null, threads: [], stopping: false };
+    this.processors[index] = role;
+    const starting = startProcessor({
+      log: this.log.open(process, this.#consumers()),
+      checkpoints: this.checkpoints.open(process),
+      store: this.store.open(process),
+      group: 'processor',
+      workers: plan.workers,
+      workerFile: new URL('file:///nowhere'),
+      openThread: (data) => {
+        const thread = new SimThread(world, process, data);
+        role.threads.push(thread);
+        return thread;
+      },
+      ...pipelineOf(plan),
+      checkpointMs: plan.checkpointMs,
+      batchBytesMax: plan.batchBytesMax,
+      clock: process.clock,
+      logger: this.#logger(process),
+      tuning: {
+        batchesMax: plan.batchesMax,
+        inFlightBytesMax: plan.roomBytesMax,
+        insertRowsMax: plan.insertRowsMax,
+        drainMs: plan.drainMs,
+      },
+    });
+    void starting.then((processor) => {
+      role.processor = processor;
+      void processor.failed.then((error) => {
+        world.scheduler.note(`${process.name} gives up: ${error.message}`);
+        world.count('processor gave up');
+        if (process.alive) void this.restartProcessor(index, role);
+      });
+    });
+  }
+
+  #logger(process: Process): Logger {
+    const world = this.#world;
+    const note = (message: string, values?: Record<string, unknown>) => {
+      world.scheduler.note(`${process.name} says: ${message} ${JSON.stringify(values ?? {})}`);
+      if (message.startsWith('stops before all is stored') && typeof values?.partition === 'number') {
+        world.excuses.rows.set(values.partition, 'a stop that did not wait');
+        world.excuses.events.set(values.partition, 'a stop that did not wait');
+      }
+    };
+    return { debug() {}, info: note, warn: note, error: note };
+  }
+
+  crashProcessor(index: number): void {
+    const role = this.processors[index];
+    if (role === null) return;
+    role.process.kill();
+    this.processors[index] = null;
+    this.#later('processor starts', () => this.#startProcessor(index));
+  }
+
+  /** Closes it as SIGTERM does, and kills it when that takes too long. */
+  async restartProcessor(index: number, only?: ProcessorRole): Promise<void> {
+    const role = this.processors[index];
+    if (role === null || role.processor === null || role.stopping || (only && only !== role)) return;
+    role.stopping = true;
+    const end = () => {
+      if (this.processors[index] === role) this.crashProcessor(index);
+    };
+    this.#world.scheduler.at(30_000, 'processor is killed', end);
+    await role.processor.close();
+    end();
+  }
+
+  killWorker(): void {
+    const roles = this.processors.filter((role) => role !== null);
+    if (roles.length === 0) return;
+    this.#world.random.pick(this.#world.random.pick(roles).threads).die();
+  }
+
+  crashStore(forgets: boolean): void {
+    if (!this.store.up) return;
+    this.store.crash(forgets);
+    this.#later('store starts', () => {
+      this.store.up = true;
+    });
+  }
+
+  losePower(): void {
+    this.crashDoor();
+    for (let i = 0; i < this.processors.length; i++) this.crashProcessor(i);
+    this.crashStore(true);
+  }
+
+  /** Everything that was sent has been worked off. */
+  drained(): boolean {
+    if (!this.devices.every((device) => device.done) || this.store.onTheWay > 0) return false;
+    if (this.door === null || this.door.batcher.messagesInFlight > 0) return false;
+    for (let p = 0; p < this.log.partitions; p++) {
+      const frames = this.log.frames('telemetry', p);
+      if (frames.length > 0 && (this.log.commits.get(p) ?? 0) !== frames[frames.length - 1].offset + 1) return false;
+    }
+    return true;
+  }
+
+  /** Ends everything in order, as SIGTERM does. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.door?.stop();
+    await Promise.all(this.processors.map((role) => role?.processor?.close()));
+  }
+}

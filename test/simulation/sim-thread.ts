@@ -1,0 +1,81 @@
+import type { PipelineOptions } from '../../processors/pipeline.ts';
+import { SlotWork } from '../../processors/slot-work.ts';
+import type { Thread } from '../../processors/slots.ts';
+import { buffersOf, type Task } from '../../processors/tasks.ts';
+import type { Process } from './scheduler.ts';
+import type { World } from './world.ts';
+
+interface Waiting {
+  task: Task;
+  resolve: (answer: unknown) => void;
+  reject: (error: Error) => void;
+}
+
+/** A worker thread whose tasks are events: the real work of a slot, one task after another, until it dies. */
+export class SimThread implements Thread {
+  readonly #world: World;
+  readonly #process: Process;
+  readonly #options: PipelineOptions;
+  #work: SlotWork;
+  #waiting: Waiting[] = [];
+  #destroyed = false;
+  #working = false;
+
+  constructor(world: World, process: Process, options: PipelineOptions) {
+    this.#world = world;
+    this.#process = process;
+    this.#options = options;
+    this.#work = new SlotWork(options);
+  }
+
+  run(task: unknown, { transferList }: { transferList: ArrayBuffer[] }): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (this.#destroyed) {
+        reject(new Error('the simulated thread has ended'));
+        return;
+      }
+      const given = this.#world.plan.threadsMove ? structuredClone(task, { transfer: transferList }) : task;
+      this.#waiting.push({ task: given as Task, resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    const [first] = this.#waiting;
+    if (this.#working || first === undefined) return;
+    this.#working = true;
+    const { kind, partition } = first.task;
+    const delayMs = this.#world.delay(kind === 'frames' ? 3 : 1);
+    this.#process.after(delayMs, `task ${kind} ${partition}`, () => {
+      this.#working = false;
+      // It may have died meanwhile; its successor begins with what came since.
+      if (this.#waiting[0] === first) {
+        this.#waiting.shift();
+        this.#answer(first);
+      }
+      this.#next();
+    });
+  }
+
+  #answer({ task, resolve, reject }: Waiting): void {
+    try {
+      const answer = this.#work.do(task);
+      if (answer.kind === 'output') answer.cpuMs = 0;
+      const move = this.#world.plan.threadsMove;
+      resolve(move ? structuredClone(answer, { transfer: buffersOf(answer) }) : answer);
+    } catch (error) {
+      reject(error as Error);
+    }
+  }
+
+  /** Dies: its pool starts another one, which knows nothing. */
+  die(): void {
+    this.#work = new SlotWork(this.#options);
+    for (const { reject } of this.#waiting.splice(0)) reject(new Error('the simulated thread died'));
+  }
+
+  async destroy(): Promise<void> {
+    this.#destroyed = true;
+    this.die();
+  }
+}
