@@ -37,7 +37,8 @@ export async function openLog(role: Role, config: Config, logger: Logger): Promi
   const { log } = config;
   const kept = { ageMs: log.retention.ageMs, bytesMax: log.retention.bytesMax };
   const retention = {
-    [TELEMETRY]: kept,
+    // What was acknowledged is not deleted before it is processed.
+    [TELEMETRY]: { ...kept, heldFor: GROUP },
     [ALARMS]: kept,
     [STATS.door]: STATS_RETENTION,
     [STATS.processor]: STATS_RETENTION,

@@ -5,7 +5,7 @@ import { SluiceError } from '../model/errors.ts';
 import { type Env, openReadableEnv, openWritableEnv } from './lmdb-env.ts';
 import { checkLayout, TopicReader } from './lmdb-reader.ts';
 import { Wake } from './lmdb-wake.ts';
-import { TopicWriter } from './lmdb-writer.ts';
+import { type HeldOffsets, TopicWriter } from './lmdb-writer.ts';
 import type { Retention } from './retention.ts';
 import { takeWriterLock, type WriterLock } from './writer-lock.ts';
 
@@ -49,7 +49,7 @@ export class Topic {
   }
 
   /** Makes this process the writer. Rejects with LOG_LOCKED when another one is. */
-  async own(retention: Retention, retentionCheckMs: number): Promise<void> {
+  async own(retention: Retention, held: HeldOffsets | null, retentionCheckMs: number): Promise<void> {
     const { topic, partitions, mapBytesMax, clock, onWarning } = this.#options;
     this.#lock = takeWriterLock(this.#dir);
     this.#env = openWritableEnv(this.#dir, mapBytes(mapBytesMax));
@@ -58,6 +58,7 @@ export class Topic {
       topic,
       partitions,
       retention,
+      held,
       mapBytesMax,
       clock,
       onCommit: () => this.wake.ring(),

@@ -28,11 +28,16 @@ interface Pending {
   reject: (error: Error) => void;
 }
 
+/** For each partition the first offset that somebody still needs; null where he has not begun. */
+export type HeldOffsets = () => Promise<readonly (number | null)[]>;
+
 export interface TopicWriterOptions {
   env: Env;
   topic: string;
   partitions: number;
   retention: Retention;
+  /** What retention must not delete; null when nobody holds anything. */
+  held: HeldOffsets | null;
   mapBytesMax: number;
   clock: Clock;
   /** After each commit. */
@@ -108,6 +113,8 @@ export class TopicWriter {
   async retain(): Promise<void> {
     if (this.#closed) return;
     const { retention, clock, partitions } = this.#options;
+    const held = (await this.#options.held?.()) ?? null;
+    if (this.#closed) return;
     for (let p = 0; p < partitions; p++) {
       const state = this.#states[p];
       let to = state.first;
@@ -116,6 +123,7 @@ export class TopicWriter {
         const surplus = state.bytesNext - state.bytesFirst - Math.floor(retention.bytesMax / partitions);
         if (surplus > 0) to = Math.max(to, this.#reader.offsetAfterBytes(p, surplus));
       }
+      if (held !== null) to = Math.min(to, held[p] ?? state.first);
       // A frame that was appended after the look is not judged by it.
       this.#deleteTo[p] = Math.max(this.#deleteTo[p], Math.min(to, state.next));
     }

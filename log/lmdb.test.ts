@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
 import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
 import { checkpointsContract } from './checkpoints.contract.ts';
@@ -48,6 +48,31 @@ logContract('LMDB', {
   },
   hugeBytes: 40 << 20,
   skips: {},
+});
+
+it('keeps what a group has not committed, beyond age and size, and deletes it once it has', async () => {
+  const dir = await freshDir();
+  const clock = new PushedClock();
+  const retention = { [TELEMETRY]: { ageMs: 60_000, bytesMax: 16 << 20, heldFor: 'processor' } };
+  const log = await openLmdbLog({ dir, partitions: 2, writes: [TELEMETRY], retention, mapBytesMax: 64 << 20, clock });
+  for (let i = 0; i < 5; i++) for (const p of [0, 1]) await log.append(TELEMETRY, p, new Uint8Array(4 << 20));
+  clock.advance(3_600_000);
+  await log.retain();
+  expect((await log.bounds(TELEMETRY, 0)).first).toBe(0);
+
+  const consumer = await log.consume(TELEMETRY, {
+    group: 'processor',
+    bytesMax: 1,
+    onAssign: async () => null,
+    onRevoke: async () => {},
+    onBatch: async () => {},
+    onError: () => {},
+  });
+  await consumer.commit(0, 3);
+  await log.retain();
+  expect(await log.bounds(TELEMETRY, 0)).toEqual({ first: 3, next: 5 });
+  expect(await log.bounds(TELEMETRY, 1)).toEqual({ first: 0, next: 5 });
+  await log.close();
 });
 
 checkpointsContract('LMDB', {

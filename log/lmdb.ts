@@ -78,7 +78,10 @@ class LmdbEngine implements LmdbLog {
   async own(): Promise<void> {
     for (const topic of this.#options.writes) {
       const retention = this.#options.retention?.[topic] ?? { ageMs: null, bytesMax: null };
-      await this.#topic(topic).own(retention, this.#options.retentionCheckMs ?? 10_000);
+      const { heldFor } = retention;
+      const partitions = partitionsOf(topic, this.partitions);
+      const held = heldFor === undefined ? null : () => committedOffsets(this.#groupDir, heldFor, topic, partitions);
+      await this.#topic(topic).own(retention, held, this.#options.retentionCheckMs ?? 10_000);
     }
   }
 

@@ -5,6 +5,11 @@ export interface Retention {
   ageMs: number | null;
   /** Of the whole topic; each partition gets its share. */
   bytesMax: number | null;
+  /**
+   * Frames that this consumer group has not committed are kept whatever their age and size: the log fills up and holds its
+   * producers instead. LMDB only; a Kafka cluster deletes by its own rules.
+   */
+  heldFor?: string;
 }
 
 const STATS_TOPICS: ReadonlySet<string> = new Set(Object.values(STATS));
