@@ -89,6 +89,7 @@ export async function openStoreClient(
     database: store.database,
     readingsTtlMs: store.readingsTtlMs,
     onRetry: (info: Record<string, unknown>) => {
+    ledgerTtlMs: config.ledger.ttlMs,
       onRetry();
       logger.warn('the store did not take an insert; it is tried again', info);
     },

@@ -3,6 +3,7 @@ import { type AlarmRule, SEVERITIES } from '../model/alarm.ts';
 import type { WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
+import { clip } from './quantity.ts';
 
 /** Settings that say what the data means: how payloads are read, which windows are formed, which alarms are raised. */
 
@@ -35,6 +36,11 @@ export const devicesSection = section('What is known about the devices.', {
         'How payloads are read: one mapping for every device, or a list of which the first entry that matches counts. Devices that no entry matches are read as JSON.',
     })
     .prefault({ format: 'json' }),
+  seq: checkedText(
+    'Name of the value in which devices number their messages, each one more than the last: the ledger then tells gaps. It is stored as a reading as well. Empty: there is none.',
+    (text) =>
+      text.includes('*') ? { what: `"${clip(text)}" is not one name`, remedy: 'write the name of one value' } : null,
+  ).default('seq'),
 });
 
 const windowItem = section('One window: its rollups have its name in the column `window`.', {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, choice, path, section } from './fields.ts';
+import { address, choice, duration, path, section } from './fields.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
 import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
@@ -34,6 +34,15 @@ export const configSchema = z.strictObject({
   log: logSection.prefault({}),
   processors: processorsSection.prefault({}),
   store: storeSection.prefault({}),
+  ledger: section('The ledger: what became of the messages of each device, by minute and hop (`sluice audit`).', {
+    flushMs: duration(
+      'How often counts are written by the door and by the processors. Less shows them sooner, and writes more; a crash of the door leaves at most this much without its own count.',
+      { min: 100, max: 60_000 },
+    ).prefault('10s'),
+    ttlMs: duration('Counts older than this are deleted; null keeps them for ever.', { min: 3_600_000 })
+      .nullable()
+      .prefault('90d'),
+  }).prefault({}),
   gateway: section('The HTTP API and the page.', {
     listen: address(
       'Where the page and the HTTP API are served. There is no password on them: make it reachable for others only behind a proxy that asks for one.',

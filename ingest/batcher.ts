@@ -3,8 +3,10 @@ import type { Clock, TimerHandle } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import { encodeIdentity, FrameBuilder, TICK_TOPIC } from '../model/frame.ts';
 import { Histogram } from '../model/histogram.ts';
+import { LEDGER_TOPIC } from '../model/ledger.ts';
 import type { Logger } from '../model/logger.ts';
 import { TELEMETRY } from '../model/topics.ts';
+import { DoorLedger } from './ledger.ts';
 import { AckLists, OpenFrame } from './open-frame.ts';
 import type { Pressure } from './pressure.ts';
 
@@ -17,6 +19,8 @@ export interface BatchOptions {
   inFlightBytesMax: number;
   /** A partition that has had no frame for this long gets a tick. */
   tickMs: number;
+  /** Counts of devices and minutes are written into the partitions this often; absent: they are not kept. */
+  ledger?: { door: string; flushMs: number };
 }
 
 /** First room of a frame; it then follows what the partition's frames turn out to need. */
@@ -26,6 +30,7 @@ const ITEM_OVERHEAD = 15;
 /** While the log is full the same frame is offered again after this long. */
 const FULL_RETRY_MS = 250;
 const TICK_IDENTITY = encodeIdentity('', TICK_TOPIC);
+const LEDGER_IDENTITY = encodeIdentity('', LEDGER_TOPIC);
 const NO_PAYLOAD = new Uint8Array(0);
 
 /**
@@ -67,6 +72,7 @@ export class Batcher {
   readonly #pressure: Pressure;
   readonly #partitions: PartitionState[] = [];
   readonly #ackLists = new AckLists();
+  readonly #ledger: DoorLedger | null = null;
   #scheduled = false;
   #linger: TimerHandle | null = null;
   #lastFailureLogMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +87,8 @@ export class Batcher {
     this.#pressure = pressure;
     this.#clock = clock;
     this.#logger = logger;
+    if (options.ledger !== undefined)
+      this.#ledger = new DoorLedger(options.ledger, log.partitions, (p, payload) => this.#note(p, payload));
     for (let index = 0; index < log.partitions; index++) {
       this.#partitions.push({
         index,
@@ -125,17 +133,35 @@ export class Batcher {
     }
     builder.append(nowMs, identity, source, start, end);
     this.#pressure.add(builder.bytes - before);
+    if (this.#ledger !== null) this.#ledger.count(partition, nowMs, identity);
     open.messages++;
     this.messagesReceived++;
     this.messagesInFlight++;
     return open;
   }
 
+  /** A claim of the ledger: a message of the door's own, which nobody waits for. */
+  #note(partition: number, payload: Uint8Array): void {
+    const state = this.#partitions[partition];
+    if (state.builder.bytes + payload.length + LEDGER_IDENTITY.length + ITEM_OVERHEAD > this.#options.frameBytesMax) {
+      if (state.builder.bytes > 0) this.#seal(state);
+      this.#pump(state);
+    }
+    const before = state.builder.bytes;
+    if (before === 0) {
+      state.open.openedMs = this.#clock.nowMs();
+      if (state.appending === null && !this.#scheduled) this.#schedule(this.#options.lingerMs);
+    }
+    state.builder.append(this.#clock.nowMs(), LEDGER_IDENTITY, payload, 0, payload.length);
+    this.#pressure.add(state.builder.bytes - before);
+  }
+
   /**
    * Appends a tick to each partition that has had no frame for `tickMs`, so that whoever reads the log can tell that time has
-   * passed there. A partition with work in flight needs none.
+   * passed there. A partition with work in flight needs none. The ledger's claims are written at the same pace.
    */
   tick(nowMs: number): void {
+    this.#ledger?.tick(nowMs);
     for (const state of this.#partitions) {
       if (state.appending !== null || state.builder.bytes > 0 || nowMs - state.lastFrameMs < this.#options.tickMs)
         continue;
@@ -148,6 +174,7 @@ export class Batcher {
 
   /** Resolves when nothing is open, waiting or being appended any more. New messages may be added meanwhile. */
   async drain(): Promise<void> {
+    this.#ledger?.flush(this.#clock.nowMs());
     this.#flush();
     if (this.#busy()) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -251,6 +278,7 @@ export class Batcher {
     if (error === null) frame.succeed();
     else {
       this.messagesFailed += frame.messages;
+      this.#ledger?.failed(state.index, frame.bytes);
       frame.fail(error);
     }
     this.#pressure.release(frame.bytes.length);

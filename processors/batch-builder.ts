@@ -1,7 +1,9 @@
 import type { AlarmEvent } from '../model/alarm.ts';
+import type { LedgerRow } from '../model/ledger.ts';
 import type { Rollup } from '../model/rollup.ts';
 import {
   AlarmsBlock,
+  LedgerBlock,
   QuarantineBlock,
   type QuarantineRow,
   ReadingsBlock,
@@ -17,6 +19,7 @@ export interface Blocks {
   rollups(): Pick<RollupsBlock, 'rows' | 'add' | 'finish'>;
   alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
   quarantine(): Pick<QuarantineBlock, 'rows' | 'add' | 'finish'>;
+  ledger(): Pick<LedgerBlock, 'rows' | 'add' | 'finish'>;
 }
 
 export const STORE_BLOCKS: Blocks = {
@@ -24,6 +27,7 @@ export const STORE_BLOCKS: Blocks = {
   rollups: () => new RollupsBlock(),
   alarms: () => new AlarmsBlock(),
   quarantine: () => new QuarantineBlock(),
+  ledger: () => new LedgerBlock(),
 };
 
 /** The times received of a frame's messages. */
@@ -50,6 +54,7 @@ export class BatchBuilder {
   readonly #rollups: ReturnType<Blocks['rollups']>;
   readonly #alarms: ReturnType<Blocks['alarms']>;
   readonly #quarantine: ReturnType<Blocks['quarantine']>;
+  readonly #ledger: ReturnType<Blocks['ledger']>;
   #counted: BatchCounts = this.counts;
   #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
   #replayedRows = 0;
@@ -64,6 +69,7 @@ export class BatchBuilder {
     this.#rollups = blocks.rollups();
     this.#alarms = blocks.alarms();
     this.#quarantine = blocks.quarantine();
+    this.#ledger = blocks.ledger();
   }
 
   /** Whether alarm events of this frame, or some of them, are on the log already. */
@@ -104,6 +110,10 @@ export class BatchBuilder {
     this.#outbox.add(event);
   };
 
+  readonly ledger = (row: LedgerRow): void => {
+    this.#ledger.add(row);
+  };
+
   refuse(row: QuarantineRow): void {
     this.counts.messagesQuarantined++;
     this.#quarantine.add(row);
@@ -117,12 +127,14 @@ export class BatchBuilder {
         quarantine: this.#quarantine.rows,
         rollups: this.#rollups.rows,
         alarms: this.#alarms.rows,
+        ledger: this.#ledger.rows,
       },
       blocks: {
         readings: [...this.#replayedBlocks, ...this.#ownReadings.finish()],
         quarantine: this.#quarantine.finish(),
         rollups: this.#rollups.finish(),
         alarms: this.#alarms.finish(),
+        ledger: this.#ledger.finish(),
       },
       alarmFrames: this.#outbox.take(),
       counts: this.#counted,

@@ -9,8 +9,8 @@ export interface BatchOutput {
   counts: BatchCounts;
 }
 
-/** The order in which the tables are filled: what people count first. */
-export const TABLES: readonly TableName[] = ['readings', 'quarantine', 'rollups', 'alarms'];
+/** The order in which the tables are filled: what people count first, and last what counts it: what the ledger has, the tables have. */
+export const TABLES: readonly TableName[] = ['readings', 'quarantine', 'rollups', 'alarms', 'ledger'];
 
 /** Counters of model/stats.ts that grow with the frames. */
 export interface BatchCounts {

@@ -1,5 +1,6 @@
 import type { WindowSpec } from '../model/window.ts';
 import type { Orphan, ThresholdAlarms } from './alarms/threshold.ts';
+import type { Ledger } from './ledger/ledger.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
@@ -10,12 +11,13 @@ import type { WindowOperator } from './windows/window.ts';
  * The state of a partition, as its checkpoint holds it (forms: state-bytes.ts):
  *
  *     magic     varint 0x534c55 ("SLU")
- *     version   varint 1
+ *     version   varint 2
  *     series    devices, metrics, and (device, metric) of each series
  *     seen      times that each series has had
  *     time      clock; newest, active, due of each device
  *     alarms    a part: rules, and slots that are not normal
  *     windows   count, then for each: name, definition, a part with its open windows
+ *     ledger    a part: counts of open minutes, claims, numbers of devices; absent in version 1
  *
  * What the configuration has changed starts afresh: a window or rule goes on when its name and its definition are the same.
  */
@@ -24,11 +26,14 @@ export interface PartitionState {
   seen: SeenTimes;
   time: EventTime;
   alarms: ThresholdAlarms;
+  ledger: Ledger;
   windows: { spec: WindowSpec; operator: WindowOperator }[];
 }
 
 const MAGIC = 0x534c55;
-const VERSION = 1;
+const VERSION = 2;
+/** The oldest version that is still read: what it lacks begins empty. */
+const VERSION_MIN = 1;
 
 /** At the end of a frame. */
 export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
@@ -49,6 +54,9 @@ export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
     operator.save(part);
     out.part(part);
   }
+  const ledger = new StateWriter();
+  state.ledger.save(ledger);
+  out.part(ledger);
   return out.finish();
 }
 
@@ -64,7 +72,8 @@ export function restoreState(
   const from = new StateReader(bytes);
   if (from.varint() !== MAGIC) from.unreadable('it does not begin as a state of Sluice does');
   const version = from.varint();
-  if (version !== VERSION) from.unreadable(`it is of version ${version}, and this program reads version ${VERSION}`);
+  if (version < VERSION_MIN || version > VERSION)
+    from.unreadable(`it is of version ${version}, and this program reads version ${VERSION}`);
   state.series.restore(from, seriesAdded);
   state.seen.restore(from, state.series.count);
   state.time.restore(from, state.series.devices.count);
@@ -79,6 +88,11 @@ export function restoreState(
     if (window === undefined) continue;
     window.operator.restore(part);
     part.end();
+  }
+  if (version >= 2) {
+    const ledger = from.part();
+    state.ledger.restore(ledger, state.series.devices.count);
+    ledger.end();
   }
   from.end();
   return orphans;

@@ -193,7 +193,7 @@ describe('a saved state', () => {
     expect(Buffer.from(run.pipeline.save()).toString('hex')).toBe(
       [
         // magic, version
-        'd598cd0201',
+        'd598cd0202',
         // one device, one metric, one series
         '010164010174010000',
         // seen: a run of two times 1,000 ms apart; nothing older
@@ -208,6 +208,10 @@ describe('a saved state', () => {
         '0103313073195b2274756d626c696e67222c31303030302c5b5d2c302c305d4b010001008080b3c19c33000000000000',
         '0000400000000000c04f400000000000803f4000000000000040400000000000803f4000803ecc829c79420000000000',
         '00404000007dcc829c7942',
+        // ledger: flushed to, frames since; no claims; two rows (device; nobody), each a start, device, offsets, dirty, 13 counts
+        '388080b3c19c33000002e0e3b1c19c330100010000000200020200000000000000e0e3b1c19c330000010000000000000000000000000000',
+        // no device that gives numbers
+        '00',
       ].join(''),
     );
   });

@@ -1,6 +1,7 @@
 import type { AlarmRule } from '../model/alarm.ts';
 import { SluiceError } from '../model/errors.ts';
 import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
+import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
 import { type Orphan, ThresholdAlarms } from './alarms/threshold.ts';
@@ -18,6 +19,7 @@ import {
 } from './decode/decoder.ts';
 import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
+import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, saveState } from './partition-state.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
@@ -34,6 +36,10 @@ export interface PipelineOptions {
   /** A ts further ahead of the time received than this is stored, and moves no time. */
   clockSkewMaxMs: number;
   idleMs: number;
+  /** How often the ledger's counts are written, by the clock of the partition. */
+  ledgerMs: number;
+  /** Name of the value in which devices number their messages; empty where they do not. */
+  seq: string;
 }
 
 /** Different metrics of one device; a device that invents names must not fill the memory of all. */
@@ -43,6 +49,7 @@ const DEDUPLICATION_MS_MIN = 60_000;
 
 const NO_SERIES = new Int32Array(0);
 const TICK = Buffer.from(TICK_TOPIC);
+const LEDGER = Buffer.from(LEDGER_TOPIC);
 
 /**
  * One partition at work: frames in, rows and alarm events out. Everything that it gives is a function of the state that it began
@@ -68,6 +75,8 @@ export class PartitionPipeline {
   readonly #decoder: PayloadDecoder[] = [];
   readonly #shape: (Shape | null)[] = [];
   readonly #shapeSeries: Int32Array<ArrayBuffer>[] = [];
+  /** By device: the series of the numbers that it gives its messages; −1 for none. */
+  #seqSeries = new Int32Array(256).fill(-1);
   /** By series: the number of the last message that had an untimed reading of it. */
   #untimedIn = new Float64Array(1024);
   #messageNumber = 0;
@@ -91,6 +100,7 @@ export class PartitionPipeline {
       time,
       seen: new SeenTimes(),
       alarms: new ThresholdAlarms(options.rules, series),
+      ledger: new Ledger(partition, options.ledgerMs, series.devices),
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
     };
     this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...this.#state.windows.map((w) => w.operator.horizonMs));
@@ -120,10 +130,12 @@ export class PartitionPipeline {
    */
   process(offset: number, frame: Uint8Array, stored: StoredFrames | null, counted: boolean): void {
     this.#offset = offset;
+    this.#state.ledger.beginFrame(offset);
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     const received = this.#messages(frame);
     this.#closeWindows();
+    this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
   }
 
@@ -148,6 +160,7 @@ export class PartitionPipeline {
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'FRAME_MALFORMED') throw error;
       // Bytes of another producer that are no message. They are kept, and the partition goes on behind them.
+      this.#state.ledger.nameless(this.#state.time.clockMs);
       this.#refuse(
         reject('frame_malformed'),
         '',
@@ -165,31 +178,53 @@ export class PartitionPipeline {
     const bytes = reader.bytes;
     const receivedMs = reader.receivedMs;
     const noDevice = reader.deviceStart === reader.deviceEnd;
-    if (noDevice && isTick(reader)) {
-      if (receivedMs < TS_END_MS) state.time.tick(receivedMs);
-      return;
-    }
+    if (noDevice && this.#isOwn(reader, receivedMs)) return;
     this.#out.counts.messagesProcessed++;
     if (receivedMs >= TS_END_MS || noDevice) {
       const why = noDevice ? reject('no_device') : reject('received_range');
-      this.#refuseMessage(reader, why, Math.min(receivedMs, TS_END_MS - 1));
+      const countedMs = Math.min(receivedMs, TS_END_MS - 1);
+      if (noDevice) state.ledger.nameless(countedMs);
+      else {
+        const device = state.series.devices.find(bytes, reader.deviceStart, reader.deviceEnd);
+        state.ledger.quarantined(state.ledger.message(device, countedMs));
+      }
+      this.#refuseMessage(reader, why, countedMs);
       return;
     }
     const device = state.series.devices.find(bytes, reader.deviceStart, reader.deviceEnd);
     if (device >= this.#memory.length) this.#deviceAdded(device);
     state.time.message(device, receivedMs);
+    const ledgerRow = state.ledger.message(device, receivedMs);
     const message = this.#message;
     const decoder = this.#decoder[device];
     const rejection =
       decoder.decode(bytes, reader.payloadStart, reader.payloadEnd, receivedMs, this.#memory[device], message) ??
       this.#findSeries(device);
-    if (rejection !== null) this.#refuseMessage(reader, rejection, receivedMs);
-    else this.#take(device, receivedMs, reader.index);
+    if (rejection !== null) {
+      state.ledger.quarantined(ledgerRow);
+      this.#refuseMessage(reader, rejection, receivedMs);
+    } else this.#take(device, receivedMs, reader.index, ledgerRow);
+  }
+
+  /** Whether a message without a device is the door's own: a tick, or a claim for the ledger. */
+  #isOwn(reader: FrameReader, receivedMs: number): boolean {
+    const isClaim = hasTopic(reader, LEDGER);
+    if (!isClaim && !hasTopic(reader, TICK)) return false;
+    if (isClaim) {
+      try {
+        this.#state.ledger.claim(decodeClaim(reader.payload()));
+      } catch (error) {
+        if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
+        return false;
+      }
+    }
+    if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
+    return true;
   }
 
   /** The readings of the decoded message, whose series are in #found. */
-  #take(device: number, receivedMs: number, index: number): void {
-    const { seen, time, windows, alarms } = this.#state;
+  #take(device: number, receivedMs: number, index: number, ledgerRow: number): void {
+    const { seen, time, windows, alarms, ledger } = this.#state;
     const message = this.#message;
     const count = message.count;
     const found = this.#found;
@@ -197,6 +232,10 @@ export class PartitionPipeline {
     const number = ++this.#messageNumber;
     const { counts, readings } = this.#out;
     counts.readingsDecoded += count;
+    const seqSeries = this.#seqSeries[device];
+    let duplicates = 0;
+    let lates = 0;
+    let unchecked = 0;
     for (let i = 0; i < count; i++) {
       const series = found[i];
       const tsMs = message.tsMs[i];
@@ -207,17 +246,19 @@ export class PartitionPipeline {
       if (untimed) {
         // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
         if (this.#untimedIn[series] === number) {
-          counts.readingsDuplicate++;
+          duplicates++;
           continue;
         }
         this.#untimedIn[series] = number;
       } else if (!ahead) {
         const horizonMs = time.newest(device) - this.#horizonMs;
-        if (tsMs > horizonMs && !seen.record(series, tsMs, horizonMs)) {
-          counts.readingsDuplicate++;
+        if (tsMs <= horizonMs) unchecked++;
+        else if (!seen.record(series, tsMs, horizonMs)) {
+          duplicates++;
           continue;
         }
-      }
+      } else unchecked++;
+      if (series === seqSeries) ledger.sequence(ledgerRow, device, value);
       const text = message.hasText ? message.text[i] : '';
       readings.add(series, tsMs, value, text, receivedMs, this.#offset, index, untimed);
       if (ahead) {
@@ -229,9 +270,12 @@ export class PartitionPipeline {
       for (let w = 0; w < windows.length; w++) {
         if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
       }
-      if (late) counts.readingsLate++;
+      if (late) lates++;
       alarms.push(series, tsMs, value, this.#partition, this.#offset, index, i, this.#out.alarm);
     }
+    counts.readingsDuplicate += duplicates;
+    counts.readingsLate += lates;
+    ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
   }
 
   /** Finds the series of the decoded message's readings, making those that are new. */
@@ -270,6 +314,12 @@ export class PartitionPipeline {
 
   #seriesAdded(series: number): void {
     this.#untimedIn = withRoom(this.#untimedIn, series, 0);
+    const dictionary = this.#state.series;
+    if (dictionary.metric(series) === this.#options.seq) {
+      const device = dictionary.deviceOf(series);
+      this.#seqSeries = withRoom(this.#seqSeries, device, -1);
+      this.#seqSeries[device] = series;
+    }
     for (const { operator } of this.#state.windows) operator.seriesAdded(series);
     this.#state.alarms.seriesAdded(series);
   }
@@ -328,8 +378,8 @@ export class PartitionPipeline {
   }
 }
 
-function isTick(reader: FrameReader): boolean {
-  if (reader.topicEnd - reader.topicStart !== TICK.length) return false;
-  for (let i = 0; i < TICK.length; i++) if (reader.bytes[reader.topicStart + i] !== TICK[i]) return false;
+function hasTopic(reader: FrameReader, topic: Uint8Array): boolean {
+  if (reader.topicEnd - reader.topicStart !== topic.length) return false;
+  for (let i = 0; i < topic.length; i++) if (reader.bytes[reader.topicStart + i] !== topic[i]) return false;
   return true;
 }

@@ -24,6 +24,8 @@ const pipeline = {
   limits: DECODE_LIMITS,
   clockSkewMaxMs: 600_000,
   idleMs: 30_000,
+  ledgerMs: 10_000,
+  seq: 'seq',
   windows: [
     { kind: 'tumbling', name: '5s', sizeMs: 5000, metrics: [], outOfOrderMs: 1000, allowedLatenessMs: 10_000 },
     { kind: 'tumbling', name: '20s', sizeMs: 20_000, metrics: ['t'], outOfOrderMs: 0, allowedLatenessMs: 0 },

@@ -103,8 +103,8 @@ class RunningProcessor implements Processor {
     });
     const tuning = { ...TUNING, ...options.tuning };
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
-    const { payload, windows, rules, limits, clockSkewMaxMs, idleMs } = options;
-    const data: PipelineOptions = { payload, windows, rules, limits, clockSkewMaxMs, idleMs };
+    const { payload, windows, rules, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
+    const data: PipelineOptions = { payload, windows, rules, limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
     const { workerFile } = options;
     const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
     this.#slots = Array.from({ length: options.workers }, () => new Slot(() => open(data)));

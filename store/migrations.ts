@@ -1,6 +1,14 @@
 import { SluiceError } from '../model/errors.ts';
 import type { TableName } from './store.ts';
-import { CREATE_ALARMS, CREATE_QUARANTINE, CREATE_READINGS, CREATE_ROLLUPS, TTL_COLUMN, type Ttls } from './tables.ts';
+import {
+  CREATE_ALARMS,
+  CREATE_LEDGER,
+  CREATE_QUARANTINE,
+  CREATE_READINGS,
+  CREATE_ROLLUPS,
+  TTL_COLUMN,
+  type Ttls,
+} from './tables.ts';
 
 /**
  * Versions of the tables, forward only. A migration is a list of statements that may each be run again (`IF NOT EXISTS`), so that
@@ -21,6 +29,7 @@ export const MIGRATIONS: readonly Migration[] = [
     name: 'readings, rollups, alarms, quarantine',
     statements: [CREATE_READINGS, CREATE_ROLLUPS, CREATE_ALARMS, CREATE_QUARANTINE],
   },
+  { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (
@@ -66,6 +75,7 @@ export async function migrate(
   await keepFor(target, 'readings', ttls.readingsTtlMs);
   await keepFor(target, 'rollups', ttls.rollupsTtlMs);
   await keepFor(target, 'quarantine', ttls.quarantineTtlMs);
+  await keepFor(target, 'ledger', ttls.ledgerTtlMs);
 }
 
 /** Sets a table's TTL where it is not as wanted. Existing parts are dropped by it as well, at one of the next merges. */

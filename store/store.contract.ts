@@ -4,7 +4,7 @@ import type { Alarm } from '../model/alarm.ts';
 import type { Rollup } from '../model/rollup.ts';
 import { AlarmsBlock, QuarantineBlock, ReadingsBlock, RollupsBlock } from './blocks.ts';
 import { openStore, type StoreOptions } from './clickhouse.ts';
-import { migrate } from './migrations.ts';
+import { MIGRATIONS, migrate } from './migrations.ts';
 import type { Store, TableName } from './store.ts';
 
 export interface StoreUnderTest {
@@ -48,7 +48,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       await Promise.all(others.map((other) => other.migrate()));
       await Promise.all(others.map((other) => other.close()));
       const rows = await store.query<{ version: number }>('SELECT version FROM migrations FINAL');
-      expect(rows.map((row) => row.version)).toEqual([1]);
+      expect(rows.map((row) => row.version)).toEqual(MIGRATIONS.map((m) => m.version));
       const columns = await store.query<{ name: string; type: string }>('DESCRIBE TABLE readings');
       const types = Object.fromEntries(columns.map((column) => [column.name, column.type]));
       expect(types).toMatchObject({

@@ -1,3 +1,4 @@
+import { LEDGER_COUNTS } from '../model/ledger.ts';
 import type { TableName } from './store.ts';
 
 /**
@@ -29,6 +30,10 @@ import type { TableName } from './store.ts';
  * **alarms**: ReplacingMergeTree(version), one row an alarm with FINAL. Few, and kept for ever.
  *
  * **quarantine**: keyed by the position of the message, so that a replay leaves each message once. Partitioned by day like readings.
+ *
+ * **ledger**: what became of the messages of each device and minute (model/ledger.ts). A row is written again while its minute goes
+ * on, and by a replay; ReplacingMergeTree(counted_to), so FINAL gives the newest. The key begins with the minute, which is what an
+ * audit asks for; few rows beside the readings, so it is not partitioned.
  *
  * **Durability.** `fsync_after_insert` with `fsync_part_directory`: an insert that was answered is on disk, not in the page cache, so
  * a power loss takes nothing away that the processor's checkpoint builds on. Merged parts are flushed as well, since
@@ -109,12 +114,27 @@ PARTITION BY toYYYYMMDD(\`received\`, 'UTC')
 ORDER BY (\`device\`, \`received\`, \`partition\`, \`offset\`, \`index\`)
 SETTINGS ${COMMON}, ttl_only_drop_parts = 1`;
 
+/** Migration 2. `acknowledged` is received − failed; a row may hold a failure of messages that an earlier one counted. */
+export const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ledger (
+  \`minute\` DateTime64(3) CODEC(Delta, ZSTD),
+  \`partition\` UInt16 CODEC(ZSTD),
+  \`device\` String CODEC(ZSTD),
+  \`offset_first\` UInt64 CODEC(Delta, ZSTD),
+  \`offset_next\` UInt64 CODEC(Delta, ZSTD),
+  \`counted_to\` UInt64 CODEC(Delta, ZSTD),
+  \`acknowledged\` Int32 CODEC(ZSTD),
+  ${LEDGER_COUNTS.map((name) => `\`${name}\` UInt32 CODEC(ZSTD)`).join(',\n  ')}
+) ENGINE = ReplacingMergeTree(\`counted_to\`)
+ORDER BY (\`minute\`, \`partition\`, \`device\`, \`offset_first\`)
+SETTINGS ${COMMON}`;
+
 /** The column that a table's retention counts from; null where rows are kept for ever. */
 export const TTL_COLUMN = {
   readings: 'received',
   rollups: 'start',
   alarms: null,
   quarantine: 'received',
+  ledger: 'minute',
 } as const satisfies Record<TableName, string | null>;
 
 /** How long rows are kept, ms; null or absent keeps them for ever. Whole seconds: fractions are rounded up. */
@@ -122,4 +142,5 @@ export interface Ttls {
   readingsTtlMs?: number | null;
   rollupsTtlMs?: number | null;
   quarantineTtlMs?: number | null;
+  ledgerTtlMs?: number | null;
 }

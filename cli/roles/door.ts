@@ -4,7 +4,7 @@ import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
 import type { DoorStats } from '../../model/stats.ts';
 import { STATS, TELEMETRY } from '../../model/topics.ts';
-import { openLog } from '../engines.ts';
+import { instanceOf, openLog } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { Lasting } from '../measure/lasting.ts';
 import { MeasuredLog } from '../measure/log.ts';
@@ -49,6 +49,7 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
       frameBytesMax: batch.frameBytesMax,
       inFlightBytesMax: batch.inFlightBytesMax,
       tickMs: batch.tickMs,
+      ledger: { door: `${instanceOf('door')} ${systemClock.nowMs()}`, flushMs: settings.config.ledger.flushMs },
     },
     clock: systemClock,
     logger,

@@ -48,6 +48,8 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     batchBytesMax: options.batchBytesMax,
     clockSkewMaxMs: options.clockSkewMaxMs,
     idleMs: options.idleMs,
+    ledgerMs: config.ledger.flushMs,
+    seq: config.devices.seq,
     clock: systemClock,
     logger,
   });

@@ -49,6 +49,7 @@ class NativeReader {
     if (type === 'String') return this.#many(rows, () => this.#string());
     if (type === 'Float64') return this.#many(rows, () => this.#f64());
     if (type === 'UInt64' || type === 'DateTime64(3)') return this.#many(rows, () => this.#u64());
+    if (type === 'Int32') return this.#many(rows, () => this.#unsigned(4) | 0);
     const width = /^UInt(8|16|32)$/.exec(type);
     if (width === null) throw new Error(`a column of type ${type} is not read here`);
     return this.#many(rows, () => this.#unsigned(Number(width[1]) / 8));

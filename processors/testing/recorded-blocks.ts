@@ -13,6 +13,7 @@ export function recordedBlocks(): Blocks {
     },
     rollups: () => withAdd(new Lines()),
     alarms: () => withAdd(new Lines()),
+    ledger: () => withAdd(new Lines()),
     quarantine: () => {
       const lines = new Lines();
       return Object.assign(lines, {

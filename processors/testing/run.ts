@@ -39,6 +39,8 @@ export const options = (over: Partial<PipelineOptions> = {}): PipelineOptions =>
   limits: DECODE_LIMITS,
   clockSkewMaxMs: 60_000,
   idleMs: 1e12,
+  ledgerMs: 10_000,
+  seq: 'seq',
   ...over,
 });
 
@@ -52,6 +54,7 @@ export class Run {
     quarantine: [] as unknown[][],
     rollups: [] as unknown[][],
     alarms: [] as unknown[][],
+    ledger: [] as unknown[][],
   };
   readonly counts: Record<string, number> = {};
   alarmBytes = '';
@@ -75,7 +78,7 @@ export class Run {
 
   cut(): this {
     const output: BatchOutput = this.pipeline.take();
-    for (const table of ['readings', 'quarantine', 'rollups', 'alarms'] as const) {
+    for (const table of ['readings', 'quarantine', 'rollups', 'alarms', 'ledger'] as const) {
       const rows = linesOf(output.blocks[table]);
       expect(output.rows[table]).toBe(rows.length);
       this.rows[table].push(...rows);
@@ -91,6 +94,14 @@ export class Run {
     this.pipeline = open(o, state);
     expect(Buffer.from(this.pipeline.save()).equals(Buffer.from(state)) || o !== this.#options).toBe(true);
     return this;
+  }
+
+  /** Another run that goes on from the state of this one, at the same place of the log. */
+  fork(): Run {
+    const other = new Run(this.#options);
+    other.pipeline = open(this.#options, this.pipeline.save());
+    other.#offset = this.#offset;
+    return other;
   }
 
   rollups(): Rollup[] {
