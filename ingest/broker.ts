@@ -1,11 +1,14 @@
 import type { EventEmitter } from 'node:events';
 import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client } from 'aedes';
 import type { Logger } from '../model/logger.ts';
+import { type BoundableStore, boundSessionStore } from './bounded-store.ts';
 import type { BrokerPeer, BrokerStream } from './broker-stream.ts';
 import { Delivery, type Subscriber } from './delivery.ts';
 import type { DoorLimits } from './limits.ts';
+import { OfflineQueues } from './offline-queues.ts';
 import { Sessions } from './packet-ids.ts';
-import { repairSessionStore, type SessionStore } from './session-store.ts';
+import { RetainedMessages } from './retained-messages.ts';
+import { repairSessionStore } from './session-store.ts';
 import type { TelemetryFilters } from './telemetry-filters.ts';
 
 /** A message as the broker gives and takes it. */
@@ -49,6 +52,9 @@ export interface BrokerHooks<Peer extends BrokerPeer> {
   /** The broker has given a client up because of this. */
   failed(peer: Peer, clientId: string, reason: string): void;
   maySubscribe(peer: Peer, filter: string): boolean;
+  unsubscribed(peer: Peer, filters: readonly string[]): void;
+  /** Something that was to be kept for a client, or of one, was not, because a bound was reached. */
+  notKept(what: string, clientId: string, reason: string): void;
   mayReceive(peer: Peer, topic: string): boolean;
 }
 
@@ -58,8 +64,23 @@ export interface Broker<Peer extends BrokerPeer> {
   serve(stream: BrokerStream<Peer>): void;
   /** Gives a message to its subscribers; `done` is called when it has been written to them. */
   publish(message: BrokerMessage, done: (error?: Error) => void): void;
+  /** Ends a persistent session whose client is away: its subscriptions and its queue. */
+  forgetSession(clientId: string): Promise<void>;
+  /** What is kept for clients. */
+  held(): BrokerHeld;
   /** Closes all clients; their wills are published. */
   close(): Promise<void>;
+}
+
+export interface BrokerHeld {
+  offlineMessages: number;
+  offlineBytes: number;
+  /** Since the start. */
+  offlineMessagesDropped: number;
+  retainedMessages: number;
+  retainedBytes: number;
+  /** Since the start. */
+  retainedMessagesRefused: number;
 }
 
 type Publish = Parameters<Aedes['publish']>[0];
@@ -134,6 +155,12 @@ export async function startBroker<Peer extends BrokerPeer>(
 ): Promise<Broker<Peer>> {
   const peerOf = (client: Client): Peer => (client.conn as BrokerStream<Peer>).peer;
   const sessions = new Sessions();
+  const queues = new OfflineQueues(limits, (clientId, _messages, reason) =>
+    hooks.notKept('messages for a session dropped', clientId, reason),
+  );
+  const retained = new RetainedMessages(limits, (clientId, _topic, reason) =>
+    hooks.notKept('message not retained', clientId, reason),
+  );
   const deliveries = new WeakMap<object, Delivery>();
   const aedes = new OrderedAedes({
     drainTimeout: limits.subscriberStallMsMax,
@@ -146,6 +173,7 @@ export async function startBroker<Peer extends BrokerPeer>(
             return;
           }
           const { present, ids } = sessions.begin(client.id, client.clean);
+          if (client.clean) queues.forget(client.id);
           peerOf(client).sessionPresent = present;
           deliverBy(
             client,
@@ -162,6 +190,8 @@ export async function startBroker<Peer extends BrokerPeer>(
       const message = toMessage(packet);
       // A will is handed over without the fields of a packet; Aedes calls this for it while the client is being closed.
       const packetId = packet.cmd === 'publish' ? packet.messageId : undefined;
+      // Aedes says who published only after it has retained the message.
+      if (client !== null) Object.assign(packet, { clientId: client.id });
       hooks.authorizePublish(client === null ? null : peerOf(client), message, packetId, done);
     },
     authorizeSubscribe(client, subscription, done) {
@@ -175,7 +205,12 @@ export async function startBroker<Peer extends BrokerPeer>(
     },
   });
   aedes.filters = filters;
-  aedes.on('clientReady', (client) => hooks.ready(peerOf(client), client));
+  aedes.on('clientReady', (client) => {
+    // What its former connection was sent while it was taken over.
+    if (client.clean) queues.forget(client.id);
+    hooks.ready(peerOf(client), client);
+  });
+  aedes.on('unsubscribe', (filters, client) => hooks.unsubscribed(peerOf(client), filters));
   // Without a listener an error of the session store would end the process.
   (aedes as EventEmitter).on('error', (error: Error) =>
     logger.error('the broker reports an error', { reason: error.message }),
@@ -184,7 +219,8 @@ export async function startBroker<Peer extends BrokerPeer>(
   aedes.on('clientError', failed);
   aedes.on('connectionError', failed);
   await aedes.listen();
-  const store = (aedes as unknown as { persistence: SessionStore }).persistence;
+  const store = (aedes as unknown as { persistence: BoundableStore }).persistence;
+  boundSessionStore(store, queues, retained);
   repairSessionStore(store, {
     filters,
     maySubscribe: (client, filter) => hooks.maySubscribe(peerOf(client as Client), filter),
@@ -200,6 +236,21 @@ export async function startBroker<Peer extends BrokerPeer>(
     serve: (stream) => void aedes.handle(stream),
     publish: (message, done) =>
       aedes.publish({ cmd: 'publish', dup: false, ...message, payload: asBuffer(message.payload) }, done),
+    async forgetSession(clientId) {
+      const client = { id: clientId, clean: true, connected: false };
+      sessions.forget(clientId);
+      await store.cleanSubscriptions(client);
+      await store.cleanIncoming(client);
+      queues.forget(clientId);
+    },
+    held: () => ({
+      offlineMessages: queues.messages,
+      offlineBytes: queues.bytes,
+      offlineMessagesDropped: queues.dropped,
+      retainedMessages: retained.messages,
+      retainedBytes: retained.bytes,
+      retainedMessagesRefused: retained.refused,
+    }),
     close: () => new Promise((resolve) => aedes.close(() => resolve())),
   };
 }

@@ -7,10 +7,12 @@ import type { BrokerClient, BrokerHooks, BrokerMessage } from './broker.ts';
 import type { Connection } from './connection.ts';
 import type { ConnectionGate } from './connection-gate.ts';
 import { isDeviceId, telemetryDevice } from './device-id.ts';
+import type { KeptSessions } from './kept-sessions.ts';
 import type { Arrival } from './listeners.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
 import type { Qos2Handshakes } from './qos2-handshakes.ts';
 import type { RefusalLog } from './refusal-log.ts';
+import type { SubscriptionCounts } from './subscription-counts.ts';
 import { routeOf } from './telemetry-routes.ts';
 
 interface HookParts {
@@ -20,13 +22,20 @@ interface HookParts {
   arrivalOf(connection: Connection): Arrival | undefined;
   batcher: Batcher;
   handshakes: Qos2Handshakes;
+  sessions: KeptSessions;
+  subscriptions: SubscriptionCounts;
   counters: { connectionsRefused: number; packetsRefused: number };
   clock: Clock;
   refusals: RefusalLog;
 }
 
 const NO_WIRE = new Uint8Array(0);
-let sessions = 0;
+let cleanSessions = 0;
+
+/** Under which name what belongs to a persistent session is counted. */
+function keptSession(clientId: string): string {
+  return `kept ${clientId}`;
+}
 
 /** What the door answers when the broker asks: who may come in, and when a telemetry message may be acknowledged. */
 export class DoorHooks implements BrokerHooks<Connection> {
@@ -45,7 +54,7 @@ export class DoorHooks implements BrokerHooks<Connection> {
     username: string | undefined,
     password: Buffer | undefined,
   ): Promise<{ granted: true } | { granted: false; returnCode: number; reason: string }> {
-    const { access, gate, handshakes } = this.#parts;
+    const { access, gate, sessions } = this.#parts;
     const { willTopic } = connection;
     const clientId = client.id;
     const arrival = this.#parts.arrivalOf(connection);
@@ -72,22 +81,63 @@ export class DoorHooks implements BrokerHooks<Connection> {
       const reason = 'its client id is in use with another credential';
       return this.#deny(connection, clientId, RETURN_CODE.identifierRejected, reason);
     }
+    const refused = this.#sessionProblem(clientId, client.clean, principal);
+    if (refused !== null) return this.#deny(connection, clientId, refused.returnCode, refused.reason);
     if (this.#parts.arrivalOf(connection) === undefined)
       return { granted: false, returnCode: RETURN_CODE.serverUnavailable, reason: 'it is gone' };
     this.#holders.set(clientId, { connection, principal, address });
     this.#held.set(connection, clientId);
     connection.principal = principal;
-    connection.session = client.clean ? `clean ${++sessions}` : `kept ${clientId}`;
-    if (client.clean) handshakes.forget(`kept ${clientId}`);
+    connection.session = client.clean ? `clean ${++cleanSessions}` : keptSession(clientId);
+    if (client.clean) this.#forgotten(clientId);
+    sessions.begin(clientId, client.clean, principal.name);
     return { granted: true };
+  }
+
+  #sessionProblem(
+    clientId: string,
+    clean: boolean,
+    { name }: Principal,
+  ): { returnCode: number; reason: string } | null {
+    switch (this.#parts.sessions.judge(clientId, clean, name)) {
+      case 'granted':
+        return null;
+      case 'full': {
+        const reason = 'there are as many persistent sessions as may be; see mqtt.total.sessionsMax';
+        return { returnCode: RETURN_CODE.serverUnavailable, reason };
+      }
+      case 'of another':
+        return { returnCode: RETURN_CODE.identifierRejected, reason: 'its session belongs to another credential' };
+    }
+  }
+
+  /** A persistent session is over, for good or for a clean one. */
+  #forgotten(clientId: string): void {
+    const session = keptSession(clientId);
+    this.#parts.handshakes.forget(session);
+    this.#parts.subscriptions.forget(session);
+  }
+
+  /** Ends the persistent sessions whose clients have been away for too long, and names them for the broker. */
+  expireSessions(nowMs: number): string[] {
+    const expired = this.#parts.sessions.expire(nowMs);
+    for (const clientId of expired) this.#forgotten(clientId);
+    return expired;
   }
 
   /** The connection is closed: its client id is free again, unless it was taken over. */
   gone(connection: Connection): void {
     const clientId = this.#held.get(connection);
     if (clientId === undefined) return;
+    const { handshakes, sessions, subscriptions, clock } = this.#parts;
     this.#held.delete(connection);
-    if (this.#holders.get(clientId)?.connection === connection) this.#holders.delete(clientId);
+    if (connection.session !== keptSession(clientId)) {
+      handshakes.forget(connection.session);
+      subscriptions.forget(connection.session);
+    }
+    if (this.#holders.get(clientId)?.connection !== connection) return;
+    this.#holders.delete(clientId);
+    sessions.left(clientId, clock.nowMs());
   }
 
   #deny(connection: Connection, client: string, returnCode: number, reason: string) {
@@ -144,7 +194,21 @@ export class DoorHooks implements BrokerHooks<Connection> {
   }
 
   maySubscribe(connection: Connection, filter: string): boolean {
-    return connection.principal !== null && maySubscribe(connection.principal, filter);
+    if (connection.principal === null || !maySubscribe(connection.principal, filter)) return false;
+    if (this.#parts.subscriptions.grant(connection.session, filter)) return true;
+    const reason =
+      'as many subscriptions as may be; see mqtt.perClient.subscriptionsMax and mqtt.total.subscriptionsMax';
+    this.notKept('subscription refused', connection.clientId, reason);
+    return false;
+  }
+
+  unsubscribed(connection: Connection, filters: readonly string[]): void {
+    // A client that has gone has not unsubscribed from its persistent session.
+    if (connection.ready) for (const filter of filters) this.#parts.subscriptions.release(connection.session, filter);
+  }
+
+  notKept(what: string, client: string, reason: string): void {
+    this.#parts.refusals.say(what, { client, reason });
   }
 
   mayReceive(connection: Connection, topic: string): boolean {

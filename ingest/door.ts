@@ -11,6 +11,7 @@ import { Connection, type ConnectionParts } from './connection.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import { DoorHooks } from './door-hooks.ts';
 import { DoorStatusPublisher } from './door-status.ts';
+import { KeptSessions } from './kept-sessions.ts';
 import { type DoorLimits, doorLimits, type LimitOverrides } from './limits.ts';
 import {
   type Arrival,
@@ -23,6 +24,7 @@ import {
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { SubscriptionCounts } from './subscription-counts.ts';
 import { TelemetryFilters } from './telemetry-filters.ts';
 
 export interface DoorOptions {
@@ -84,6 +86,8 @@ class OpenDoor implements Door {
   readonly #handshakes = new Qos2Handshakes();
   readonly #connections = new Map<Connection, Arrival>();
   readonly #gate: ConnectionGate;
+  readonly #sessions: KeptSessions;
+  readonly #subscriptions: SubscriptionCounts;
   readonly #status: DoorStatusPublisher;
   readonly #counters = { bytesReceived: 0, packetsRefused: 0, connectionsRefused: 0 };
   readonly #refusals: RefusalLog;
@@ -109,6 +113,9 @@ class OpenDoor implements Door {
     });
     this.#refusals = new RefusalLog(this.#logger, this.#clock);
     this.#gate = new ConnectionGate(this.#limits, this.#clock, this.#refusals, this.#connectionsMax(options));
+    const { perClient, total, sessionExpiryMs } = this.#limits;
+    this.#sessions = new KeptSessions(total.sessionsMax, sessionExpiryMs);
+    this.#subscriptions = new SubscriptionCounts(perClient.subscriptionsMax, total.subscriptionsMax);
     const waiting = { waitingMax: this.#limits.total.passwordsWaitingMax, waitMsMax: this.#limits.passwordWaitMsMax };
     this.#hooks = new DoorHooks({
       access: new Access(options.access, { ...waiting, clock: this.#clock }),
@@ -116,6 +123,8 @@ class OpenDoor implements Door {
       arrivalOf: (connection) => this.#connections.get(connection),
       batcher: this.#batcher,
       handshakes: this.#handshakes,
+      sessions: this.#sessions,
+      subscriptions: this.#subscriptions,
       counters: this.#counters,
       clock: this.#clock,
       refusals: this.#refusals,
@@ -210,6 +219,7 @@ class OpenDoor implements Door {
       messagesFailed: this.#batcher.messagesFailed,
       ackSeconds: this.#batcher.ackSeconds.snapshot(),
       ...this.#refusals.counts(),
+      held: { ...this.#broker?.held(), sessions: this.#sessions.count, subscriptions: this.#subscriptions.total },
     };
   }
 
@@ -268,7 +278,6 @@ class OpenDoor implements Door {
   #gone(connection: Connection): void {
     if (!this.#connections.delete(connection)) return;
     this.#hooks.gone(connection);
-    if (connection.clean) this.#handshakes.forget(connection.session);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 
@@ -280,6 +289,7 @@ class OpenDoor implements Door {
     const nowMs = this.#clock.nowMs();
     for (const connection of this.#connections.keys()) connection.sweep(nowMs);
     this.#gate.sweep();
+    for (const clientId of this.#hooks.expireSessions(nowMs)) void this.#broker?.forgetSession(clientId);
   }
 
   #every(periodMs: number, slot: number, run: () => void): void {

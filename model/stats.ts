@@ -36,6 +36,8 @@ export interface DoorStats {
   authFailures?: number;
   /** Subscribers that were disconnected because they took nothing for too long. */
   subscribersCutOff?: number;
+  /** What the door keeps in memory for its clients, by name; the names ending in Dropped and Refused count since the start. */
+  held?: Record<string, number>;
   /** Seconds from the first message of a frame to the acknowledgement, counted once for each message of it. */
   ackSeconds?: HistogramCounts;
   log?: LogStats;
