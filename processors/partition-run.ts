@@ -7,11 +7,11 @@ import { ALARMS, TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { addCounts, type BatchCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
 import type { Inserter } from './inserter.ts';
-import { findResume, findStored, type Resume } from './resume.ts';
+import { beginsBefore, findResume, findStored, findStoredTo, type Resume, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
 import type { Room } from './room.ts';
 import type { Slot } from './slots.ts';
-import type { Answer, FramesTask, Task } from './tasks.ts';
+import { type Answer, type FramesTask, packed, type Task } from './tasks.ts';
 
 /** What the partitions of a processor share. */
 export interface RunShared {
@@ -176,13 +176,11 @@ export class PartitionRun {
 
   /** Waits for room, and sends a batch to the worker; false when a recovery began meanwhile. */
   async #submit(frames: LogFrame[], bytes: number, generation: number): Promise<boolean> {
-    const { room, batchesMax, inserter, store } = this.#shared;
+    const { room, batchesMax, inserter } = this.#shared;
     const { partition } = this;
     const first = frames[0].offset;
     const last = frames[frames.length - 1].offset;
-    const { storedTo, receivedFromMs } = this.#resume;
-    const find = () => findStored(store, partition, first, last, receivedFromMs);
-    const stored = first > storedTo ? null : await untilDone('asking what is stored', find, this.#shared);
+    const stored = await this.#stored(frames);
     while (this.#batches.length >= batchesMax || !room.has(bytes)) {
       if (this.#stopped || generation !== this.#generation) return this.#stopped;
       inserter.hurry();
@@ -196,6 +194,22 @@ export class PartitionRun {
     this.#fedNext = last + 1;
     this.#decode(batch, packed(partition, generation, frames, stored, this.#decodedNext), this.#epoch);
     return true;
+  }
+
+  /** What the store holds of the frames already; null when it cannot hold any. */
+  async #stored(frames: LogFrame[]): Promise<StoredFrames | null> {
+    const { store } = this.#shared;
+    const { partition } = this;
+    const first = frames[0].offset;
+    const generation = this.#generation;
+    if (beginsBefore(frames, this.#resume.receivedFromMs)) {
+      const ask = () => findStoredTo(store, partition, first, receivedMinMs(frames));
+      const found = await untilDone('asking what is stored', ask, this.#shared);
+      if (generation !== this.#generation) return null; // the batch is not taken then
+      this.#resume = { ...this.#resume, ...found };
+    }
+    if (first > this.#resume.storedTo) return null;
+    return untilDone('asking what is stored', () => findStored(store, partition, frames), this.#shared);
   }
 
   #decode(batch: Batch, task: FramesTask, epoch: number): void {
@@ -372,23 +386,4 @@ export class PartitionRun {
     room.changed();
     await this.#ask({ kind: 'drop', partition, generation: this.#generation }).catch(() => {});
   }
-}
-
-/** Frames side by side in one buffer that can be moved to the worker; the log's own buffers stay whole. */
-function packed(
-  partition: number,
-  generation: number,
-  frames: readonly LogFrame[],
-  stored: StoredFrames | null,
-  countFrom: number,
-): FramesTask {
-  const lengths = Uint32Array.from(frames, (frame) => frame.bytes.length);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    bytes.set(frame.bytes, at);
-    at += frame.bytes.length;
-  }
-  const offsets = Float64Array.from(frames, (frame) => frame.offset);
-  return { kind: 'frames', partition, generation, offsets, lengths, bytes, stored, countFrom };
 }

@@ -1,4 +1,4 @@
-import type { Log } from '../log/log.ts';
+import type { Log, LogFrame } from '../log/log.ts';
 import { FrameReader } from '../model/frame.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
@@ -11,7 +11,10 @@ import type { LastAlarm, StoredFrames } from './batch-output.ts';
 export interface Resume {
   /** Frames up to this offset may have rows in the store; −1 when there are none. */
   storedTo: number;
-  /** Rows of before this time received cannot be of a frame that is replayed. */
+  /**
+   * Rows of before this time received were not looked at. A frame that begins before it was received by a door whose clock had
+   * been set back; then the store is asked again, from that frame on (`beginsBefore`).
+   */
   receivedFromMs: number;
   lastAlarm: LastAlarm | null;
 }
@@ -24,7 +27,22 @@ export async function findResume(log: Log, store: Store, partition: number, offs
   const lastAlarm = await findLastAlarm(log, partition);
   // With nothing to replay nothing can be given twice.
   if (frame === undefined) return { storedTo: -1, receivedFromMs: 0, lastAlarm };
-  const receivedFromMs = Math.max(0, firstReceivedMs(frame.bytes) - RECEIVED_SLACK_MS);
+  return { ...(await findStoredTo(store, partition, offset, firstReceivedMs(frame.bytes) ?? 0)), lastAlarm };
+}
+
+/** Whether a frame of these begins before the time that the store was asked from. */
+export function beginsBefore(frames: readonly LogFrame[], receivedMs: number): boolean {
+  return frames.some(({ bytes }) => (firstReceivedMs(bytes) ?? receivedMs) < receivedMs);
+}
+
+/** The newest offset from `offset` on of which the store has rows, received not long before `receivedMs` or after it. */
+export async function findStoredTo(
+  store: Store,
+  partition: number,
+  offset: number,
+  receivedMs: number,
+): Promise<Pick<Resume, 'storedTo' | 'receivedFromMs'>> {
+  const receivedFromMs = Math.max(0, receivedMs - RECEIVED_SLACK_MS);
   const [row] = await store.query<{ offset_max: string | number; row_count: string | number }>(
     `SELECT max(\`offset\`) AS offset_max, count() AS row_count FROM readings
      WHERE \`partition\` = {partition:UInt16} AND \`offset\` >= {offset:UInt64}
@@ -32,17 +50,13 @@ export async function findResume(log: Log, store: Store, partition: number, offs
     { partition, offset, received: receivedFromMs },
   );
   const some = row !== undefined && Number(row.row_count) > 0;
-  return { storedTo: some ? Number(row.offset_max) : -1, receivedFromMs, lastAlarm };
+  return { storedTo: some ? Number(row.offset_max) : -1, receivedFromMs };
 }
 
-/** The rows that the store holds of frames in [first, last]. */
-export async function findStored(
-  store: Store,
-  partition: number,
-  first: number,
-  last: number,
-  receivedFromMs: number,
-): Promise<StoredFrames> {
+/** The rows that the store holds of these frames, which follow each other. */
+export async function findStored(store: Store, partition: number, frames: readonly LogFrame[]): Promise<StoredFrames> {
+  const first = frames[0].offset;
+  const last = frames[frames.length - 1].offset;
   const rows = await store.query<Record<'offset' | 'row_count' | 'min_ms' | 'max_ms', string | number>>(
     `SELECT \`offset\`, count() AS row_count,
        toUnixTimestamp64Milli(min(received)) AS min_ms, toUnixTimestamp64Milli(max(received)) AS max_ms
@@ -50,7 +64,7 @@ export async function findStored(
      WHERE \`partition\` = {partition:UInt16} AND \`offset\` BETWEEN {first:UInt64} AND {last:UInt64}
        AND received >= fromUnixTimestamp64Milli({received:Int64})
      GROUP BY \`offset\``,
-    { partition, first, last, received: receivedFromMs },
+    { partition, first, last, received: receivedMinMs(frames) },
   );
   return {
     offsets: rows.map((row) => Number(row.offset)),
@@ -81,12 +95,28 @@ async function findLastAlarm(log: Log, partition: number): Promise<LastAlarm | n
   return last !== null && last.offset < next ? last : null;
 }
 
-function firstReceivedMs(frame: Uint8Array): number {
+/** The smallest time received of all messages, since a clock may be set back within a frame. */
+export function receivedMinMs(frames: readonly LogFrame[]): number {
+  const reader = new FrameReader();
+  let minMs = Number.POSITIVE_INFINITY;
+  for (const { bytes } of frames) {
+    reader.reset(bytes);
+    try {
+      while (reader.next()) minMs = Math.min(minMs, reader.receivedMs);
+    } catch {
+      // What cannot be read has no rows.
+    }
+  }
+  return Number.isFinite(minMs) ? minMs : 0;
+}
+
+/** Null where nothing can be read: such a frame has no rows in `readings`. */
+function firstReceivedMs(frame: Uint8Array): number | null {
   const reader = new FrameReader();
   reader.reset(frame);
   try {
-    return reader.next() ? reader.receivedMs : 0;
+    return reader.next() ? reader.receivedMs : null;
   } catch {
-    return 0;
+    return null;
   }
 }

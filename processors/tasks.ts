@@ -1,3 +1,4 @@
+import type { LogFrame } from '../log/log.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 
 /**
@@ -59,4 +60,23 @@ export function buffersOf(answer: Answer): ArrayBuffer[] {
     for (const frame of answer.output.alarmFrames) buffers.add(frame.buffer);
   }
   return [...buffers];
+}
+
+/** Frames side by side in one buffer that can be moved to the worker; the log's own buffers stay whole. */
+export function packed(
+  partition: number,
+  generation: number,
+  frames: readonly LogFrame[],
+  stored: StoredFrames | null,
+  countFrom: number,
+): FramesTask {
+  const lengths = Uint32Array.from(frames, (frame) => frame.bytes.length);
+  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    bytes.set(frame.bytes, at);
+    at += frame.bytes.length;
+  }
+  const offsets = Float64Array.from(frames, (frame) => frame.offset);
+  return { kind: 'frames', partition, generation, offsets, lengths, bytes, stored, countFrom };
 }
