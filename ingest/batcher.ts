@@ -296,8 +296,11 @@ export class Batcher {
   #goOn(state: PartitionState): void {
     this.#pump(state);
     if (state.appending === null && state.builder.bytes > 0 && !this.#scheduled) {
-      // What came during the append has waited already; it goes on at once when that was as long as the linger.
-      this.#schedule(Math.max(0, this.#options.lingerMs - (this.#clock.nowMs() - state.open.openedMs)));
+      // What came during the append has waited already; it goes on at once when that was as long as the linger. A clock that
+      // was set back meanwhile says that it has waited less than nothing.
+      const { lingerMs } = this.#options;
+      const waitedMs = this.#clock.nowMs() - state.open.openedMs;
+      this.#schedule(Math.min(lingerMs, Math.max(0, lingerMs - waitedMs)));
     }
     this.#tellIdle();
   }

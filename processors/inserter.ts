@@ -83,7 +83,9 @@ export class Inserter {
 
   #linger(): Promise<void> {
     const { rowsMax, lingerMs, intervalMs, clock } = this.#options;
-    const waitMs = Math.max(lingerMs, this.#beganMs + intervalMs - clock.nowMs());
+    // A clock that was set back must not make rows wait for it to come to where it was.
+    const intervalLeftMs = Math.min(intervalMs, this.#beganMs + intervalMs - clock.nowMs());
+    const waitMs = Math.max(lingerMs, intervalLeftMs);
     if (this.#waitingRows >= rowsMax || waitMs <= 0 || this.#options.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.after(waitMs, () => this.#wake?.());
