@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
+import type { KafkaClientOptions } from '../log/kafka-client.ts';
 import type { Logger } from '../model/logger.ts';
 import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
@@ -88,8 +89,8 @@ export async function openStoreClient(
   const common = {
     database: store.database,
     readingsTtlMs: store.readingsTtlMs,
-    onRetry: (info: Record<string, unknown>) => {
     ledgerTtlMs: config.ledger.ttlMs,
+    onRetry: (info: Record<string, unknown>) => {
       onRetry();
       logger.warn('the store did not take an insert; it is tried again', info);
     },
@@ -107,14 +108,20 @@ export function storeDir(config: Config): string {
   return folder(config, 'store');
 }
 
-function kafkaConnection(role: Role, config: Config) {
+interface KafkaTopicOptions {
+  topicPrefix: string;
+  replicationFactor: number;
+}
+
+/** How to reach Kafka; the return type makes sure that no option is given under a name that nobody reads. */
+export function kafkaConnection(role: Role, config: Config): KafkaClientOptions & KafkaTopicOptions {
   const { kafka } = config.log;
   return {
     brokers: kafka.brokers.map((broker) => (typeof broker === 'string' ? broker : formatAddress(broker))),
     clientId: instanceOf(role),
     topicPrefix: kafka.topicPrefix,
     replicationFactor: kafka.replicationFactor,
-    ssl: kafka.tls && (kafka.caFile === null || { ca: readFileSync(kafka.caFile, 'utf8') }),
+    tls: kafka.tls ? { ca: kafka.caFile === null ? null : readFileSync(kafka.caFile, 'utf8') } : null,
     sasl: kafka.sasl === null ? undefined : saslOf(kafka.sasl),
   };
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SluiceError } from '../model/errors.ts';
+import type { DoctorOptions } from './doctor.ts';
 import type { ReplayCommand } from './replay.ts';
 import { ROLES, type Role } from './roles.ts';
 import type { StartOptions } from './settings.ts';
@@ -49,6 +50,13 @@ program
   .description('check a settings file and say what is wrong, with file:line:column')
   .argument('[file]', 'settings file', 'sluice.yaml')
   .action(async (file: string) => (await import('./validate.ts')).validate(file));
+
+withSettings(program.command('doctor'))
+  .description(
+    'check this machine, the settings, what is stored and what runs; exits with 0, 1 (warnings) or 2 (failures)',
+  )
+  .option('--json', 'print the checks as JSON')
+  .action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options));
 
 program
   .command('simulate')

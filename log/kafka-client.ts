@@ -1,8 +1,19 @@
-import { type Admin, AssignerProtocol, type Cluster, Kafka, logLevel, type SASLOptions } from 'kafkajs';
+import {
+  type Admin,
+  AssignerProtocol,
+  type Cluster,
+  type ConfigResourceTypes,
+  Kafka,
+  logLevel,
+  type SASLOptions,
+} from 'kafkajs';
 import { SluiceError } from '../model/errors.ts';
 
 /** The only file that imports kafkajs (2.2.4). */
 export type { Admin } from 'kafkajs';
+
+/** A topic, among the things that have a configuration; kafkajs exports the enumeration in a way that ES modules do not see. */
+export const TOPIC_RESOURCE = 2 as ConfigResourceTypes;
 
 export interface KafkaClientOptions {
   brokers: readonly string[];

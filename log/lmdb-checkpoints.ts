@@ -2,7 +2,8 @@ import { mkdirSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { SluiceError } from '../model/errors.ts';
 import type { Checkpoint, Checkpoints } from './checkpoints.ts';
-import { encodeLayout, LAYOUT_KEY, readU64, writeU64 } from './lmdb-codec.ts';
+import { chunkKey, decodeSlot, encodeSlot, type Slot, slotKey } from './lmdb-checkpoint-codec.ts';
+import { encodeLayout, LAYOUT_KEY } from './lmdb-codec.ts';
 import { type Env, openWritableEnv } from './lmdb-env.ts';
 import { checkLayout } from './lmdb-reader.ts';
 import { takeWriterLock, type WriterLock } from './writer-lock.ts';
@@ -27,14 +28,6 @@ export interface LmdbCheckpointsOptions {
 const CHUNK_BYTES = 8 << 20;
 /** Address space, and what a state can have at most; the file grows as needed. */
 const MAP_BYTES = 16 * 2 ** 30;
-
-interface Slot {
-  slot: number;
-  sequence: number;
-  offsetNext: number;
-  stateBytes: number;
-  crc: number;
-}
 
 /** Rejects with LOG_LOCKED when another process has them open, with LOG_LAYOUT for another number of partitions. */
 export async function openLmdbCheckpoints(options: LmdbCheckpointsOptions): Promise<Checkpoints> {
@@ -158,35 +151,8 @@ class LmdbCheckpoints implements Checkpoints {
   }
 }
 
-function slotKey(partition: number, slot: number): Uint8Array {
-  return Uint8Array.of(3, partition >>> 8, partition, slot);
-}
-
-function chunkKey(partition: number, slot: number, chunk: number): Uint8Array {
-  return Uint8Array.of(4, partition >>> 8, partition, slot, chunk >>> 24, chunk >>> 16, chunk >>> 8, chunk);
-}
-
 function sealed(slot: Slot, state: Uint8Array): Slot {
   const head = crc32(encodeSlot(slot).subarray(0, 24));
   // zlib answers 0 for no bytes, whatever came before them.
   return { ...slot, crc: state.length === 0 ? head : crc32(state, head) };
-}
-
-function encodeSlot(slot: Slot): Uint8Array {
-  const value = Buffer.alloc(28);
-  writeU64(value, 0, slot.sequence);
-  writeU64(value, 8, slot.offsetNext);
-  writeU64(value, 16, slot.stateBytes);
-  value.writeUInt32BE(slot.crc, 24);
-  return value;
-}
-
-function decodeSlot(slot: number, value: Uint8Array): Slot {
-  return {
-    slot,
-    sequence: readU64(value, 0),
-    offsetNext: readU64(value, 8),
-    stateBytes: readU64(value, 16),
-    crc: Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32BE(24),
-  };
 }

@@ -45,6 +45,18 @@ export function takeWriterLock(dir: string): WriterLock {
   }
 }
 
+/** The process that writes to a directory, or null; looks only, and takes nothing. */
+export function writerOf(dir: string): number | null {
+  try {
+    const newest = newestOf(dir);
+    const owner = newest === 0 ? null : ownerOf(join(dir, PREFIX + newest));
+    return owner !== null && isAlive(owner) ? owner.pid : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 function newestOf(dir: string): number {
   let newest = 0;
   for (const name of readdirSync(dir)) {
