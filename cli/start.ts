@@ -25,7 +25,12 @@ export async function start(options: StartOptions): Promise<void> {
 
   const signalled = new Promise<'signal'>((resolve) => {
     process.on('SIGTERM', () => resolve('signal'));
-    process.on('SIGINT', () => resolve('signal'));
+    let interrupts = 0;
+    process.on('SIGINT', () => {
+      resolve('signal');
+      // Who presses Ctrl-C again does not want to wait for the drain. What was acknowledged is on the log and goes on from there.
+      if (++interrupts > 1) supervisor.kill();
+    });
   });
   for (const warning of warningsOf(config)) logger.warn(warning);
   console.log(`Sluice ${VERSION} starts …`);

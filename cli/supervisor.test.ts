@@ -144,6 +144,19 @@ describe('supervisor', () => {
     expect(started.length).toBe(2);
   });
 
+  it('does not wait for a drain any longer when it is told to kill', async () => {
+    const { started, children } = fleet(['door']);
+    const supervisor = new Supervisor({ children, stopOrder: [], clock: new ManualClock(), logger: silentLogger });
+    const up = supervisor.start();
+    started[0].child.ready();
+    await up;
+    const stopped = supervisor.stop();
+    supervisor.kill();
+    expect(started[0].child.signals).toEqual(['announced', 'stop', 'kill']);
+    started[0].child.exit(null);
+    expect(await stopped).toBe(false);
+  });
+
   it('gives up on a child that says a restart cannot help', async () => {
     const clock = new ManualClock();
     const { started, children } = fleet(['door']);

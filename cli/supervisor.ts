@@ -65,6 +65,7 @@ interface Slot {
   timer: TimerHandle | null;
   ready: boolean;
   everReady: boolean;
+  killed: boolean;
   ended: (() => void)[];
 }
 
@@ -103,6 +104,7 @@ export class Supervisor {
       timer: null,
       ready: false,
       everReady: false,
+      killed: false,
       ended: [],
     }));
   }
@@ -146,6 +148,14 @@ export class Supervisor {
     let clean = true;
     for (const slot of ordered) clean = (await this.#end(slot)) && clean;
     return clean;
+  }
+
+  /** Kills whatever still runs; a `stop` under way then ends at once, and says that not all drained. */
+  kill(): void {
+    for (const slot of this.#slots) {
+      slot.killed = slot.child !== null;
+      slot.child?.kill();
+    }
   }
 
   #launch(slot: Slot): void {
@@ -200,7 +210,7 @@ export class Supervisor {
     child.stop();
     await ended;
     timer.cancel();
-    return clean;
+    return clean && !slot.killed;
   }
 
   #tellAll(): void {
