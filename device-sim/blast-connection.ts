@@ -79,15 +79,19 @@ export class BlastConnection {
   connect(): Promise<void> {
     const { host, port, device, username, password } = this.#options;
     return new Promise((resolve, reject) => {
-      const socket = connect({
+      const socket: Socket = connect({
         host,
         port,
         noDelay: true,
-        onread: { buffer: Buffer.allocUnsafe(READ_BYTES), callback: (n, chunk) => this.#read(chunk, n) },
+        onread: {
+          buffer: Buffer.allocUnsafe(READ_BYTES),
+          callback: (n, chunk) => (this.#socket === socket ? this.#read(chunk, n) : true),
+        },
       });
       this.#socket = socket;
       this.#carry = null;
       let reason = 'closed by the server';
+      let accepted = false;
       this.#onConnected = (error) => {
         this.#onConnected = null;
         if (error) {
@@ -96,6 +100,7 @@ export class BlastConnection {
           return;
         }
         this.ready = true;
+        accepted = true;
         resolve();
         this.#resend();
       };
@@ -113,7 +118,8 @@ export class BlastConnection {
           }),
         );
         this.#onPong?.();
-        if (!this.#ending) this.#options.onClosed(this, reason);
+        // One that was never made is told by the rejection alone: were both to try again, attempts would double each time.
+        if (accepted && !this.#ending) this.#options.onClosed(this, reason);
       });
     });
   }

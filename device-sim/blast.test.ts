@@ -132,6 +132,21 @@ describe('blast', () => {
     expect(got.doubles).toBeGreaterThan(0);
   });
 
+  it('tries one connection at a time while the broker is away', async () => {
+    const b = await broker();
+    const options = { connections: 3, messages: 6_000, ratePerSecond: 5_000, window: 64, reconnect: true };
+    const running = blast({ url: b.url, ...options });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await b.stop();
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    await b.start();
+    const result = await running;
+    expect(result.acknowledged).toBe(6_000);
+    // One loss for each, however often it tried in between; and no more sent again than was on its way.
+    expect(result.closed.length).toBe(3);
+    expect(result.resent).toBeLessThanOrEqual(3 * 64);
+  });
+
   it('takes acknowledgements in any order, and counts wrong ones', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => {});

@@ -1,80 +1,78 @@
-import { afterEach, expect, it } from 'vitest';
-import { type BlastResult, blast } from '../device-sim/blast.ts';
-import { expectExactly } from './accounted.ts';
-import { eventually, kill9, type Program, startProgram } from './program.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startKafka } from './kafka.ts';
+import { planOfKinds } from './torture/disturbances.ts';
+import { type Rig, startRig, type Variant } from './torture/rig.ts';
+import { runRound } from './torture/round.ts';
+import type { Mode } from './torture/settings.ts';
 
 /**
- * Real processes, real kills. The blaster remembers what was acknowledged and sends the rest again, as a device does; in the end
- * everything it sent is acknowledged, so the tables must hold exactly that: nothing missing, nothing double, nothing else.
+ * Real processes, real kills: a dozen rounds of `npm run torture` with fixed seeds (docs/reliability.md). In each, devices publish and
+ * remember what was acknowledged while something breaks; then log, tables, alarm events and an oracle are compared.
  */
 
-const config = `
-version: 1
-processors:
-  idleMs: 2s
-  checkpointMs: 500ms
-windows:
-  - name: 10s
-    sizeMs: 10s
-    outOfOrderMs: 1s
-    allowedLatenessMs: 1h
-`;
+const noKafka = await (async (): Promise<string | null> => {
+  const kafka = await startKafka();
+  if ('skip' in kafka) return kafka.skip;
+  await kafka.stop();
+  return null;
+})();
 
-let program: Program | undefined;
-
-afterEach(async () => {
-  await program?.remove();
-  program = undefined;
-});
-
-/** Publishes while `trouble` is made, until all is acknowledged. */
-async function blastDuring(p: Program, messages: number, trouble: () => Promise<void>): Promise<BlastResult> {
-  const published = blast({
-    url: p.mqttUrl,
-    connections: 20,
-    messages,
-    ratePerSecond: 20_000,
-    reconnect: true,
-    drainMs: 60_000,
-  });
-  await trouble();
-  const result = await published;
-  expect(result.unacknowledged).toBe(0);
-  expect(result.acknowledged).toBe(messages);
-  return result;
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-it.each(['door', 'processor', 'store', 'gateway'])(
-  'loses and doubles nothing when the %s is killed again and again',
-  async (role) => {
-    program = await startProgram({ config });
-    const p = program;
-    const result = await blastDuring(p, 100_000, async () => {
-      for (let i = 0; i < 3; i++) {
-        await pause(700);
-        const before = (await p.pids()).get(role);
-        if (before !== undefined) kill9(before);
-        await eventually(`another ${role}`, async () => {
-          const now = (await p.pids()).get(role);
-          return now !== undefined && now !== before;
-        });
-      }
-    });
-    await expectExactly(p, result);
-    expect(await p.stop()).toBe(0);
+const PROGRAMS: { variant: Variant; mode: Mode; rounds: string[][] }[] = [
+  {
+    variant: 'embedded',
+    mode: 'exact',
+    rounds: [
+      ['kill-door', 'kill-door'],
+      ['kill-processor', 'kill-processor'],
+      ['kill-store', 'kill-processor', 'kill-store'],
+      ['kill-thread', 'kill-gateway'],
+      ['stop-door', 'stop-processor'],
+      ['kill-all'],
+      ['tear-checkpoint', 'damage-checkpoint'],
+      ['kill-supervisor'],
+    ],
   },
-  180_000,
-);
+  {
+    variant: 'proxied',
+    mode: 'idle',
+    rounds: [
+      ['store-cut', 'store-slow', 'store-cut'],
+      ['store-away', 'kill-processor', 'store-swallow'],
+    ],
+  },
+  { variant: 'kafka', mode: 'idle', rounds: [['kafka-kill'], ['rebalance-kill']] },
+];
 
-it('loses and doubles nothing when everything is killed at once and started again', async () => {
-  program = await startProgram({ config });
-  const p = program;
-  const result = await blastDuring(p, 60_000, async () => {
-    await pause(1200);
-    await p.killAll();
-    await p.restart();
-  });
-  await expectExactly(p, result);
-}, 180_000);
+describe.each(PROGRAMS)('$variant: what was acknowledged is there once, and in windows and alarms once, after', (p) => {
+  const skip = p.variant === 'kafka' && noKafka !== null;
+  let rig: Rig;
+
+  beforeAll(async () => {
+    if (!skip) rig = await startRig(p.variant, p.mode);
+  }, 120_000);
+
+  afterAll(async () => {
+    await rig?.close();
+  }, 60_000);
+
+  it.skipIf(skip).each(p.rounds.map((kinds, i) => ({ name: kinds.join(', '), kinds, seed: 4_000 + i })))(
+    '$name',
+    async ({ kinds, seed }) => {
+      const plan = planOfKinds(seed, kinds);
+      const result = await runRound(rig, { seed, plan, messages: 35, blastMessages: 3_000 });
+      expect(result.verdict, rig.program.output()).toEqual({
+        lost: 0,
+        doubled: 0,
+        twiceOnDisk: 0,
+        wrongRollups: 0,
+        wrongAlarms: 0,
+        disordered: 0,
+        notes: [],
+      });
+      expect(result.acknowledged).toBeGreaterThan(3_000);
+      expect(result.rollups).toBeGreaterThan(100);
+      expect(result.alarmEvents).toBeGreaterThan(10);
+    },
+    240_000,
+  );
+});

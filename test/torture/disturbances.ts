@@ -84,8 +84,6 @@ const KINDS: Record<string, Kind> = {
   'rebalance-kill': { group: 'rebalance', variants: ['kafka'], run: (rig, d) => rebalance(rig, 'SIGKILL', d.forMs) },
 };
 
-export const KIND_NAMES = Object.keys(KINDS);
-
 /** The troubles of a round, from its seed alone. `only` holds names of kinds or of groups; empty means all. */
 export function planOf(seed: number, variant: Variant, only: readonly string[] = []): Disturbance[] {
   const random = randomOf(seed * 7919 + 1);
@@ -103,13 +101,18 @@ export function planOf(seed: number, variant: Variant, only: readonly string[] =
     }
     return possible[possible.length - 1][0];
   };
-  const count = 1 + Math.floor(random() * 3);
-  return Array.from({ length: count }, () => ({
-    kind: draw(),
-    afterMs: 100 + Math.floor(random() * 900),
-    forMs: 300 + Math.floor(random() * 2000),
-    choice: random(),
-  }));
+  return Array.from({ length: 1 + Math.floor(random() * 3) }, () => shaped(draw(), random));
+}
+
+/** A plan of these kinds, whose times are from the seed. */
+export function planOfKinds(seed: number, kinds: readonly string[]): Disturbance[] {
+  const random = randomOf(seed * 7919 + 1);
+  return kinds.map((kind) => shaped(kind, random));
+}
+
+function shaped(kind: string, random: () => number): Disturbance {
+  const afterMs = 100 + Math.floor(random() * 900);
+  return { kind, afterMs, forMs: 300 + Math.floor(random() * 2000), choice: random() };
 }
 
 /** What a plan may hide from a subscriber of alarm events: it hears those that come while it is connected to a living door. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BlastResult, blast } from '../../device-sim/blast.ts';
+import { type BlastOptions, type BlastResult, blast } from '../../device-sim/blast.ts';
 import { randomOf } from '../../processors/testing/scenario.ts';
 import { eventually } from '../program.ts';
 import { type Disturbance, disturb, interruptsSubscribers } from './disturbances.ts';
@@ -71,7 +71,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
   const kind = BLASTS[Math.floor(random() * BLASTS.length)];
   const baseMs = beganMs - 6 * HOUR_MS;
   try {
-    const blasted = blast({
+    const blasted = blastOnceConnected({
       url: rig.program.mqttUrl,
       connections: BLAST_CONNECTIONS,
       messages: options.blastMessages ?? 6_000,
@@ -83,6 +83,8 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
       drainMs: RECOVERY_MS,
     });
     const published = publish(devices, options.messages ?? 60);
+    // They are waited for further down; what comes before may fail first.
+    for (const work of [blasted, published]) work.catch(() => undefined);
     for (const disturbance of plan) await disturb(rig, disturbance);
     const calmMs = Date.now();
     await inService(rig, probe);
@@ -114,6 +116,19 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     };
   } finally {
     for (const device of all) device.close();
+  }
+}
+
+/** A blast wants to be connected before it publishes; when the door is killed just then, nothing was sent, and it begins anew. */
+async function blastOnceConnected(options: BlastOptions): Promise<BlastResult> {
+  const untilMs = Date.now() + RECOVERY_MS;
+  for (;;) {
+    try {
+      return await blast(options);
+    } catch (error) {
+      if (Date.now() > untilMs) throw error;
+      await sleep(100);
+    }
   }
 }
 

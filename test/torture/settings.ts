@@ -42,6 +42,7 @@ export function settingsOf(mode: Mode): OracleSettings & { yaml: string } {
 version: 1
 log:
   partitions: ${PARTITIONS}
+  tickMs: 500ms
 processors:
   workers: 2
   idleMs: ${mode === 'idle' ? '1s' : '2h'}

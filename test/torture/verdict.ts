@@ -18,7 +18,7 @@ export interface Verdict {
 }
 
 export const isClean = (v: Verdict): boolean =>
-  v.lost + v.doubled + v.wrongRollups + v.wrongAlarms + v.disordered === 0;
+  v.lost + v.doubled + v.twiceOnDisk + v.wrongRollups + v.wrongAlarms + v.disordered === 0;
 
 /** What the devices of a round have sent: payloads in their order, and for a blast how a message's number is told. */
 export interface Sent {
@@ -55,24 +55,30 @@ export function judgeLog(
     numberOf.set(device, (payload) => (Number(/"ts":(\d+)/.exec(payload)?.[1]) - blast.baseMs) / blast.stepMs);
     expected.set(device, blast.messagesOf[i]);
   });
-  const reached = new Map<string, number>();
-  for (const { device, payload } of messages) {
+  const seen = new Map<string, Set<number>>();
+  const newest = new Map<string, number>();
+  for (const { device, payload, partition, offset } of messages) {
     const number = numberOf.get(device)?.(payload) ?? -1;
-    const next = reached.get(device) ?? 0;
     if (!(Number.isInteger(number) && number >= 0 && number < (expected.get(device) ?? 0))) {
       into.doubled++;
       into.notes.push(`nobody sent this: ${device} ${payload.slice(0, 80)}`);
-    } else if (number > next) {
+      continue;
+    }
+    const had = seen.get(device) ?? new Set();
+    seen.set(device, had);
+    if (!had.has(number) && number < (newest.get(device) ?? -1)) {
       into.disordered++;
-      into.notes.push(`${device}: message ${number} is on the log before message ${next}`);
-      reached.set(device, number + 1);
-    } else if (number === next) reached.set(device, next + 1);
+      into.notes.push(`${device}: message ${number} at ${partition}/${offset} is behind ${newest.get(device)}`);
+    }
+    had.add(number);
+    newest.set(device, Math.max(number, newest.get(device) ?? -1));
   }
   for (const [device, count] of expected) {
-    const got = reached.get(device) ?? 0;
-    if (got >= count) continue;
-    into.lost += count - got;
-    into.notes.push(`${device}: ${count} messages were acknowledged, ${got} are on the log`);
+    const had = seen.get(device) ?? new Set();
+    const missing = Array.from({ length: count }, (_, number) => number).filter((number) => !had.has(number));
+    into.lost += missing.length;
+    if (missing.length > 0)
+      into.notes.push(`${device}: ${count} messages were acknowledged, not on the log are ${missing.slice(0, 10)}`);
   }
 }
 
