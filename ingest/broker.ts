@@ -8,6 +8,7 @@ import type { DoorLimits } from './limits.ts';
 import { OfflineQueues } from './offline-queues.ts';
 import { Sessions } from './packet-ids.ts';
 import { RetainedMessages } from './retained-messages.ts';
+import { SendQueue, SendQueues } from './send-queue.ts';
 import { repairSessionStore } from './session-store.ts';
 import type { TelemetryFilters } from './telemetry-filters.ts';
 
@@ -77,6 +78,9 @@ export interface BrokerHeld {
   offlineBytes: number;
   /** Since the start. */
   offlineMessagesDropped: number;
+  sendQueueBytes: number;
+  /** QoS 0, since the start. */
+  sendQueueMessagesDropped: number;
   retainedMessages: number;
   retainedBytes: number;
   /** Since the start. */
@@ -161,9 +165,11 @@ export async function startBroker<Peer extends BrokerPeer>(
   const retained = new RetainedMessages(limits, (clientId, _topic, reason) =>
     hooks.notKept('message not retained', clientId, reason),
   );
+  const sendQueues = new SendQueues(limits.perClient.sendQueueBytesMax, limits.total.sendQueueBytesMax);
   const deliveries = new WeakMap<object, Delivery>();
   const aedes = new OrderedAedes({
-    drainTimeout: limits.subscriberStallMsMax,
+    // The door sees for itself who does not read (wire.ts); this one would also cut off who reads slowly, but reads.
+    drainTimeout: 10 * limits.subscriberStallMsMax,
     maxTopicLevels: Math.min(limits.topicLevelsMax, 100),
     authenticate(client, username, password, done) {
       hooks.authenticate(peerOf(client), client, username, password).then(
@@ -177,9 +183,12 @@ export async function startBroker<Peer extends BrokerPeer>(
           peerOf(client).sessionPresent = present;
           deliverBy(
             client,
-            new Delivery(client as unknown as Subscriber, ids, store, (topic) =>
-              hooks.mayReceive(peerOf(client), topic),
-            ),
+            new Delivery(client as unknown as Subscriber, ids, {
+              queue: store,
+              room: new SendQueue(sendQueues),
+              mayReceive: (topic) => hooks.mayReceive(peerOf(client), topic),
+              dropped: () => hooks.notKept('QoS 0 message dropped', client.id, 'it reads what it is sent too slowly'),
+            }),
           );
           done(null, true);
         },
@@ -247,6 +256,8 @@ export async function startBroker<Peer extends BrokerPeer>(
       offlineMessages: queues.messages,
       offlineBytes: queues.bytes,
       offlineMessagesDropped: queues.dropped,
+      sendQueueBytes: sendQueues.bytes,
+      sendQueueMessagesDropped: sendQueues.dropped,
       retainedMessages: retained.messages,
       retainedBytes: retained.bytes,
       retainedMessagesRefused: retained.refused,

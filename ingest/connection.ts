@@ -338,6 +338,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
       if (this.#wire.closedForMs(nowMs) > READ_OUT_MS) this.#end();
       return;
     }
+    if (this.#wire.stalledForMs(nowMs) > this.#parts.limits.subscriberStallMsMax) {
+      this.close('it does not drain what it is sent; see mqtt.subscriberStallMsMax');
+      return;
+    }
     if (this.#phase === 'fresh') {
       if (nowMs - this.#openedMs > this.#parts.limits.connectTimeoutMs) this.close('no CONNECT in time');
       return;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { encodePublish } from './mqtt-bytes.ts';
 import type { PacketIds } from './packet-ids.ts';
+import type { SendQueue } from './send-queue.ts';
 import { topicMatches } from './topic-match.ts';
 
 /** A message on its way to a subscriber, as the broker hands it on or keeps it in a session's queue. */
@@ -39,9 +40,14 @@ export interface OutgoingQueue {
   outgoingClearMessageId(client: { id: string }, packet: { messageId?: number }): Promise<unknown>;
 }
 
-interface Held {
-  packet: OutgoingPacket;
-  done: () => void;
+/** What a delivery asks and tells the door. */
+export interface DeliveryParts {
+  queue: OutgoingQueue;
+  /** What waits for the client to read it. */
+  room: SendQueue;
+  mayReceive(topic: string): boolean;
+  /** A message of QoS 0 was dropped, because the client reads too slowly. */
+  dropped(): void;
 }
 
 /**
@@ -53,24 +59,28 @@ interface Held {
  *                                │ yes
  *                  granted QoS 0 ──▶ written
  *                  granted QoS 1, 2 ──▶ packet id ──▶ noted in the queue of a kept session ──▶ written
+ *
+ * Nobody waits for a client that does not read: what finds no room is dropped at QoS 0, and cuts the client off above it. Only
+ * the retained messages that it asked for come at its own pace.
  */
 export class Delivery {
   readonly ids: PacketIds;
   readonly #client: Subscriber;
-  readonly #queue: OutgoingQueue;
-  readonly #mayReceive: (topic: string) => boolean;
+  readonly #parts: DeliveryParts;
   #lastCounter = -1;
-  #held: Held[] = [];
+  #held: OutgoingPacket[] = [];
   /** Messages that were sent out of the session's queue while connecting. */
   #resent = new Set<number>();
   /** What is noted in the queue is written in the order in which it came [MQTT-4.6.0-6]. */
   #noted: Promise<unknown> = Promise.resolve();
 
-  constructor(client: Subscriber, ids: PacketIds, queue: OutgoingQueue, mayReceive: (topic: string) => boolean) {
+  constructor(client: Subscriber, ids: PacketIds, parts: DeliveryParts) {
     this.#client = client;
     this.ids = ids;
-    this.#queue = queue;
-    this.#mayReceive = mayReceive;
+    this.#parts = parts;
+    parts.room.onCutOff = () => {
+      client.emit('error', new Error('it does not drain what it is sent; see mqtt.perClient.sendQueueBytesMax'));
+    };
     client.once('connected', () => this.#release());
     client.conn.once('close', () => this.#release());
   }
@@ -87,7 +97,7 @@ export class Delivery {
       this.#lastCounter = packet.brokerCounter;
     }
     if (this.#client.closed) setImmediate(done);
-    else if (!this.#client.connected) this.#held.push({ packet, done });
+    else if (!this.#client.connected) this.#hold(packet, done);
     else this.#send(packet, done);
   };
 
@@ -106,20 +116,28 @@ export class Delivery {
     }
   }
 
+  /** While its session is resumed a client may be slow, too. */
+  #hold(packet: OutgoingPacket, done: () => void): void {
+    setImmediate(done);
+    if (this.#parts.room.take(packet.payload.length)) this.#held.push(packet);
+    else if (packet.qos === 0) this.#drop();
+    else this.#parts.room.cutOff();
+  }
+
   #release(): void {
     const held = this.#held;
     this.#held = [];
     const resent = this.#resent;
     this.#resent = new Set();
-    for (const { packet, done } of held) {
-      if (this.#client.closed || resent.has(packet.brokerCounter)) setImmediate(done);
-      else this.#send(packet, done);
+    for (const packet of held) {
+      this.#parts.room.give(packet.payload.length);
+      if (!this.#client.closed && !resent.has(packet.brokerCounter)) this.#send(packet, () => {});
     }
   }
 
   #send(packet: OutgoingPacket, done: () => void): void {
     const granted = this.#granted(packet.topic);
-    if (granted < 0 || !this.#mayReceive(packet.topic)) {
+    if (granted < 0 || !this.#parts.mayReceive(packet.topic)) {
       this.#discard(packet, done);
       return;
     }
@@ -158,9 +176,9 @@ export class Delivery {
         if (packet.brokerId === null) {
           noted.brokerId = client.broker.id;
           noted.brokerCounter = ++client.broker.counter;
-          await this.#queue.outgoingEnqueue({ clientId: client.id }, { ...noted, messageId: undefined });
+          await this.#parts.queue.outgoingEnqueue({ clientId: client.id }, { ...noted, messageId: undefined });
         }
-        await this.#queue.outgoingUpdate(client, noted);
+        await this.#parts.queue.outgoingUpdate(client, noted);
       })
       // A queue that is full has not kept it; then this is its one delivery.
       .catch(() => {})
@@ -174,8 +192,8 @@ export class Delivery {
     if (client.clean || packet.qos === 0 || packet.brokerId === null) return;
     const messageId = this.ids.take();
     this.#noted = this.#noted
-      .then(() => this.#queue.outgoingUpdate(client, { ...packet, messageId }))
-      .then(() => this.#queue.outgoingClearMessageId(client, { messageId }))
+      .then(() => this.#parts.queue.outgoingUpdate(client, { ...packet, messageId }))
+      .then(() => this.#parts.queue.outgoingClearMessageId(client, { messageId }))
       .catch(() => {})
       .then(() => this.ids.giveBack(messageId));
   }
@@ -186,13 +204,23 @@ export class Delivery {
       setImmediate(done);
       return;
     }
+    const retained = brokerId === null;
     // RETAIN says that a new subscription is answered [MQTT-3.3.1-8], [MQTT-3.3.1-9].
-    if (client.conn.write(encodePublish(topic, payload, qos, brokerId === null, id))) setImmediate(done);
-    else
-      client.waitForDrain((error) => {
-        // It took nothing for too long; that it is gone is known already.
-        if (error && error.message !== 'connection closed') client.emit('error', error);
-        done();
-      });
+    const bytes = encodePublish(topic, payload, qos, retained, id);
+    if (retained) {
+      if (client.conn.write(bytes)) setImmediate(done);
+      else client.waitForDrain(() => done());
+      return;
+    }
+    setImmediate(done);
+    const { room } = this.#parts;
+    if (room.take(bytes.length)) client.conn.write(bytes, () => room.give(bytes.length));
+    else if (qos === 0) this.#drop();
+    else this.#parts.room.cutOff();
+  }
+
+  #drop(): void {
+    this.#parts.room.dropped();
+    this.#parts.dropped();
   }
 }

@@ -48,6 +48,11 @@ export class Wire {
   #closedMs = 0;
   /** Whoever waits for the peer to read. */
   #waits: (() => void) | null = null;
+  /** What the socket has not taken yet. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+  /** Since when the peer reads nothing of what waits for it, 0 when nothing does. */
+  #stalledSinceMs = 0;
 
   constructor(stream: Duplex, limits: DoorLimits, clock: Clock) {
     this.#stream = stream;
@@ -104,28 +109,65 @@ export class Wire {
   /** Writes whole packets. A peer that does not read them is not read from either. */
   send(packets: Uint8Array): void {
     if (!this.#writable) return;
-    this.#stream.write(packets);
+    if (this.#rest.length > 0) {
+      // Behind what waits, so that no packet comes to lie inside another.
+      this.#rest.push(packets);
+      this.#restBytes += packets.length;
+    } else {
+      this.#stream.write(packets);
+      this.#noteStall();
+    }
     // Only a stream that has announced `drain` will send it.
-    if (this.#stream.writableNeedDrain && this.#stream.writableLength > this.#limits.writeBufferBytesMax)
+    if (
+      this.#stream.writableNeedDrain &&
+      this.#stream.writableLength + this.#restBytes > this.#limits.writeBufferBytesMax
+    )
       this.pause(PAUSE.writes);
   }
 
-  /** Writes whole packets in one go; `done` is called when there is room for more. One call at a time. */
+  /** Writes whole packets; `done` is called when there is room for more. One call at a time. */
   sendAll(chunks: readonly Uint8Array[], done: () => void): void {
     if (!this.#writable) {
       done();
       return;
     }
+    this.#waits = done;
+    for (const chunk of chunks) {
+      this.#rest.push(chunk);
+      this.#restBytes += chunk.length;
+    }
+    this.#pump();
+  }
+
+  /** Gives the socket as much as it takes at once: each `drain` shows that the peer reads, so it has to come in small steps. */
+  #pump(): void {
+    let at = 0;
     this.#stream.cork();
-    for (const chunk of chunks) this.#stream.write(chunk);
+    while (at < this.#rest.length && !this.#stream.writableNeedDrain) {
+      const chunk = this.#rest[at++];
+      this.#restBytes -= chunk.length;
+      this.#stream.write(chunk);
+    }
     this.#stream.uncork();
-    if (this.#stream.writableNeedDrain) this.#waits = done;
-    else done();
+    this.#rest = at === this.#rest.length ? [] : this.#rest.slice(at);
+    this.#noteStall();
+    if (this.#rest.length === 0 && !this.#stream.writableNeedDrain) this.#release();
   }
 
   #onDrain(): void {
-    this.#release();
-    this.resume(PAUSE.writes);
+    this.#stalledSinceMs = 0;
+    if (this.#rest.length > 0) this.#pump();
+    else this.#release();
+    if (this.#rest.length === 0) this.resume(PAUSE.writes);
+  }
+
+  #noteStall(): void {
+    if (this.#stalledSinceMs === 0 && this.#stream.writableNeedDrain) this.#stalledSinceMs = this.#clock.nowMs();
+  }
+
+  /** For how long the peer has not read what it was sent, ms; 0 when nothing waits. */
+  stalledForMs(nowMs: number): number {
+    return this.#stalledSinceMs === 0 ? 0 : nowMs - this.#stalledSinceMs;
   }
 
   #release(): void {
@@ -138,6 +180,9 @@ export class Wire {
   end(): void {
     this.#closing = true;
     this.#closedMs = this.#clock.nowMs();
+    if (this.#writable) for (const chunk of this.#rest) this.#stream.write(chunk);
+    this.#rest = [];
+    this.#restBytes = 0;
     this.#release();
     this.#stream.end();
     this.#pauses = 0;
