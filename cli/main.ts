@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SluiceError } from '../model/errors.ts';
+import type { AuditCommand } from './audit.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { ReplayCommand } from './replay.ts';
 import { ROLES, type Role } from './roles.ts';
 import type { StartOptions } from './settings.ts';
 import type { SimulateCommand } from './simulate.ts';
+import type { TraceCommand } from './trace.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -57,6 +59,26 @@ withSettings(program.command('doctor'))
   )
   .option('--json', 'print the checks as JSON')
   .action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options));
+
+withSettings(program.command('audit'))
+  .description('balance the ledger: is everything that was acknowledged on the log and in the store?')
+  .option('--from <time>', 'epoch, ISO 8601, or how long ago as in 6h (default: 24h)')
+  .option('--to <time>', 'the same (default: now)')
+  .option('--device <id>', 'one device only')
+  .option('--read-log', 'also read the log of that time again and count it, which takes longer')
+  .option('--json', 'print the result as JSON')
+  .addHelpText('after', '\nExit codes: 0 it balances, 2 it does not, 1 it could not be found out.')
+  .action(async (options: AuditCommand) => (await import('./audit.ts')).auditLedger(options));
+
+withSettings(program.command('trace'))
+  .description('show the way of one reading: received, frame, offset, rows, windows, alarms')
+  .argument('<device>', 'device id')
+  .argument('<ts>', "the reading's own time: epoch or ISO 8601")
+  .option('--metric <name>', 'one metric only')
+  .option('--json', 'print the result as JSON')
+  .action(async (device: string, ts: string, options: TraceCommand) =>
+    (await import('./trace.ts')).traceReading(device, ts, options),
+  );
 
 program
   .command('simulate')
