@@ -10,8 +10,8 @@ import { eventually, kill9, type Program, startProgram } from './program.ts';
  */
 
 const MIB = 2 ** 20;
-/** A message of `array10` is about 800 bytes: these are half as much again as the log below may hold. */
-const MESSAGES = 60_000;
+/** A message of `array10` is about 800 bytes: these are a fifth more than the log below may hold. */
+const MESSAGES = 50_000;
 
 const config = `
 version: 1

@@ -24,11 +24,11 @@ const PROGRAMS: { variant: Variant; mode: Mode; rounds: string[][] }[] = [
     rounds: [
       ['kill-door', 'kill-door'],
       ['kill-processor', 'kill-processor'],
-      ['kill-store', 'kill-processor', 'kill-store'],
+      ['kill-store', 'kill-processor'],
       ['kill-thread', 'kill-gateway'],
       ['stop-door', 'stop-processor'],
       ['kill-all'],
-      ['tear-checkpoint', 'damage-checkpoint'],
+      ['damage-checkpoint'],
       ['kill-supervisor'],
     ],
   },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { randomOf } from '../../processors/testing/scenario.ts';
 import { eventually, kill9 } from '../program.ts';
 import { damageCheckpoints } from './checkpoint-damage.ts';
+import { PARTITIONS } from './log-contents.ts';
 import type { Weather } from './proxy.ts';
 import type { Rig, Variant } from './rig.ts';
 
@@ -171,9 +172,17 @@ function weather(name: Weather, times = 1): Kind['run'] {
 
 async function rebalance(rig: Rig, end: NodeJS.Signals, forMs: number): Promise<void> {
   const second = rig.secondProcessor();
-  await pause(1_000 + forMs);
+  // Until both have partitions, as they tell it themselves; a second one that never gets any is seen in its own tests.
+  await eventually('two processors that share the partitions', () => isShared(rig), 15_000).catch(() => undefined);
+  await pause(forMs / 2);
   second.kill(end);
   await new Promise((resolve) => (second.exitCode !== null ? resolve(null) : second.once('exit', resolve)));
+}
+
+async function isShared(rig: Rig): Promise<boolean> {
+  const text = await (await fetch(`${rig.program.httpUrl}/metrics`)).text();
+  const counts = [...text.matchAll(/^sluice_processor_partitions\{[^}]*\} (\d+)$/gm)].map((m) => Number(m[1]));
+  return counts.length > 1 && counts.every((n) => n > 0) && counts.reduce((a, b) => a + b) === PARTITIONS;
 }
 
 function isAlive(pid: number): boolean {
