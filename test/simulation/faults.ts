@@ -72,9 +72,11 @@ export function planOf(seed: number): Plan {
   const r = new Random(seed, 'plan');
   const log = r.chance(0.6) ? 'disk' : 'kafka';
   const quick = r.chance(0.3);
-  const chaosMs = r.between(10_000, 40_000);
-  const devices = r.int(1, 7);
-  const messagesPerDevice = r.int(10, Math.floor(220 / devices));
+  // Most worlds are small: more of them find more. Some are large enough to fill what is bounded.
+  const messages = r.chance(0.85) ? r.int(15, 60) : r.int(60, 250);
+  const chaosMs = 3000 + messages * r.between(40, 250);
+  const devices = r.int(1, 6);
+  const messagesPerDevice = Math.ceil(messages / devices);
   return {
     log,
     partitions: r.int(1, 3),

@@ -18,11 +18,6 @@ const { values } = parseArgs({
   },
 });
 
-process.on('unhandledRejection', (error) => {
-  console.error('a promise was rejected and nobody noticed', error);
-  process.exit(2);
-});
-
 if (values.seed !== undefined) await replay(Number(values.seed));
 else await many();
 

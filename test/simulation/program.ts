@@ -173,7 +173,7 @@ export class SimProgram {
   /** Everything that was sent has been worked off. */
   drained(): boolean {
     if (!this.devices.every((device) => device.done) || this.store.onTheWay > 0) return false;
-    if (this.door === null || this.door.batcher.messagesInFlight > 0) return false;
+    if (this.door === null || this.door.pressure.bytes > 0) return false;
     for (let p = 0; p < this.log.partitions; p++) {
       const frames = this.log.frames('telemetry', p);
       if (frames.length > 0 && (this.log.commits.get(p) ?? 0) !== frames[frames.length - 1].offset + 1) return false;

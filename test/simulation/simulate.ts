@@ -28,6 +28,10 @@ export async function simulate(seed: number, options: { keepTrace?: boolean; pla
   const world = new World(seed, plan, options.keepTrace ?? false);
   const { scheduler } = world;
   const failures: string[] = [];
+  const unnoticed = (error: unknown) => {
+    failures.push(`a promise was rejected and nobody noticed: ${error instanceof Error ? error.stack : error}`);
+  };
+  process.on('unhandledRejection', unnoticed);
   try {
     const program = new SimProgram(world);
     unleash(world, program);
@@ -35,6 +39,8 @@ export async function simulate(seed: number, options: { keepTrace?: boolean; pla
     if (failures.length === 0) failures.push(...check(world, program));
   } catch (error) {
     failures.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  } finally {
+    process.off('unhandledRejection', unnoticed);
   }
   const { steps, nowMs, lines } = scheduler;
   return { seed, plan, failures, hash: scheduler.hash(), steps, virtualMs: nowMs, counts: world.counts, lines };
