@@ -67,6 +67,7 @@ describe.each(PROGRAMS)('$variant: what was acknowledged is there once, and in w
         wrongRollups: 0,
         wrongAlarms: 0,
         disordered: 0,
+        unbalanced: 0,
         notes: [],
       });
       expect(result.acknowledged).toBeGreaterThan(3_000);

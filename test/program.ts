@@ -22,6 +22,8 @@ export interface Program {
   stop(): Promise<number | null>;
   /** kill -9 of the supervisor and all roles. */
   killAll(): Promise<void>;
+  /** `sluice audit` over all that there is: null when it balances, else what it says. */
+  audit(): Promise<string | null>;
   /** Rows of a query over the ClickHouse HTTP interface. */
   query<Row>(sql: string): Promise<Row[]>;
   /** Starts the same program again: same data, ports and settings. */
@@ -89,6 +91,14 @@ export async function startProgram(options: ProgramOptions = {}): Promise<Progra
       const roles = await rolesOf(child.pid!);
       for (const pid of [child.pid!, ...roles.values()]) kill9(pid);
       await exited;
+    },
+    async audit() {
+      const asking = spawn(process.execPath, [main, 'audit', '--read-log', ...args.slice(1)], { env, cwd: dataDir });
+      let said = '';
+      asking.stdout!.on('data', (chunk) => (said += chunk));
+      asking.stderr!.on('data', (chunk) => (said += chunk));
+      const code = await new Promise<number | null>((resolve) => asking.once('exit', resolve));
+      return code === 0 ? null : `sluice audit: exit code ${code}\n${said}`;
     },
     async query<Row>(sql: string) {
       const answer = await fetch(program.clickhouseUrl, { method: 'POST', body: `${sql} FORMAT JSONEachRow` });

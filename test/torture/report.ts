@@ -24,6 +24,7 @@ export class Report {
     disordered: 0,
     wrongRollups: 0,
     wrongAlarms: 0,
+    unbalanced: 0,
     unfinished: 0,
   };
   readonly #backMs: number[] = [];
@@ -47,7 +48,15 @@ export class Report {
     for (const { kind } of plan) count(this.#troubles, kind);
     for (const key of ['acknowledged', 'resent', 'readings', 'quarantined', 'rollups', 'alarmEvents'] as const)
       sums[key] += result[key];
-    for (const key of ['lost', 'doubled', 'twiceOnDisk', 'disordered', 'wrongRollups', 'wrongAlarms'] as const)
+    for (const key of [
+      'lost',
+      'doubled',
+      'twiceOnDisk',
+      'disordered',
+      'wrongRollups',
+      'wrongAlarms',
+      'unbalanced',
+    ] as const)
       sums[key] += verdict[key];
     this.#backMs.push(result.backInServiceMs);
     const clean = isClean(verdict);
@@ -90,6 +99,7 @@ export class Report {
       ['**out of order**', sums.disordered],
       ['**wrong rollups**', sums.wrongRollups],
       ['**wrong alarms**', sums.wrongAlarms],
+      ['**rounds after which `sluice audit` did not balance**', sums.unbalanced],
       ['**rounds that did not come to an end**', sums.unfinished],
       ['rows twice on disk until merged, once with FINAL', sums.twiceOnDisk],
       ['back in service, median / 95 % / longest', `${seconds(at(0.5))} / ${seconds(at(0.95))} / ${seconds(at(1))}`],

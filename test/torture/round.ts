@@ -99,6 +99,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     const verdict = await judgeWhenSettled(rig, prefix, oracle, alarmsFrom, heardAll);
     const sent = all.map(({ id, offered }) => ({ device: id, payloads: offered }));
     judgeLog(frames.flat(), sent, sentBy(result, prefix, baseMs, kind.stepMs), verdict);
+    await balance(rig, verdict);
     for (const device of all)
       if (device.unexpected > 0) verdict.notes.push(`${device.id} got acknowledgements out of order`);
     return {
@@ -165,6 +166,18 @@ async function inService(rig: Rig, probe: RememberingDevice): Promise<void> {
     },
     RECOVERY_MS,
   );
+}
+
+/** The program's own books. They are written along with the work, so that they may be behind it for a moment. */
+async function balance(rig: Rig, verdict: Verdict): Promise<void> {
+  let said = await rig.program.audit();
+  for (let tries = 0; said !== null && tries < 8; tries++) {
+    await sleep(1_000);
+    said = await rig.program.audit();
+  }
+  if (said === null) return;
+  verdict.unbalanced = 1;
+  verdict.notes.push(...said.split('\n').slice(0, 40));
 }
 
 /** Compares until everything is as it should be, or long enough. */

@@ -14,11 +14,13 @@ export interface Verdict {
   wrongAlarms: number;
   /** Breaks in a device's order. */
   disordered: number;
+  /** 1 when `sluice audit` found that the books do not balance. */
+  unbalanced: number;
   notes: string[];
 }
 
 export const isClean = (v: Verdict): boolean =>
-  v.lost + v.doubled + v.twiceOnDisk + v.wrongRollups + v.wrongAlarms + v.disordered === 0;
+  v.lost + v.doubled + v.twiceOnDisk + v.wrongRollups + v.wrongAlarms + v.disordered + v.unbalanced === 0;
 
 /** What the devices of a round have sent: payloads in their order, and for a blast how a message's number is told. */
 export interface Sent {
@@ -97,6 +99,7 @@ export async function judgeTables(
     wrongRollups: 0,
     wrongAlarms: 0,
     disordered: 0,
+    unbalanced: 0,
     notes: [],
   };
   await judgeReadings(rig, prefix, oracle, v);
