@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import type { LedgerBoard } from './ledger.ts';
 import type { Overview, StoreProbe } from './overview.ts';
 import { integer, oneOf, type Query, text, texts, timeRange } from './params.ts';
 import { HttpProblem } from './problem.ts';
@@ -23,6 +24,7 @@ export interface ApiParts {
   gate: StoreGate;
   probe: StoreProbe;
   overview: Overview;
+  ledger: LedgerBoard;
   clock: Clock;
 }
 
@@ -33,7 +35,7 @@ export const METRICS_MAX = 8;
 const METRICS_LISTED_MAX = 1_000;
 
 /** The JSON routes of the gateway, but for health and the event stream. */
-export function apiRoutes({ gate, probe, overview, clock }: ApiParts): Route[] {
+export function apiRoutes({ gate, probe, overview, ledger, clock }: ApiParts): Route[] {
   const storeAnswers = async () => {
     const ping = await probe.ping();
     if (!ping.answers) {
@@ -106,6 +108,7 @@ export function apiRoutes({ gate, probe, overview, clock }: ApiParts): Route[] {
         limit: integer(query, 'limit', { min: 1, max: 1000, otherwise: 100 }),
       }),
     })),
+    withStore('/api/ledger', () => ledger.balance()),
     withStore('/api/quarantine', async ({ query }) => ({
       messages: await listQuarantine(gate, integer(query, 'limit', { min: 1, max: 500, otherwise: 50 })),
     })),

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { apiRoutes, METRICS_MAX } from './api.ts';
 import type { GatewaySource } from './gateway-families.ts';
 import { type Health, notReadyReasons } from './health.ts';
+import { LedgerBoard } from './ledger.ts';
 import { gatewayMetrics, type MetricsText, ownGatewayMetrics } from './metrics.ts';
 import { type GatewayInfo, Overview, StoreProbe } from './overview.ts';
 import { text, texts } from './params.ts';
@@ -107,7 +108,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   tails.push(await followAlarms(log, streams, overview, logger, onLost('alarm events')));
 
   const app = buildServer({
-    routes: apiRoutes({ gate, probe, overview, clock }),
+    routes: apiRoutes({ gate, probe, overview, ledger: new LedgerBoard(gate, clock), clock }),
     raw: statusRoutes({ board, probe, overview, metrics, clock }),
     streams: [eventsRoute(streams, overview)],
     pageDir: options.pageDir,

@@ -102,6 +102,22 @@ export interface Quarantined {
   payloadBytes: number;
 }
 
+export interface LedgerBalance {
+  atMs: number;
+  fromMs: number;
+  countedMs: number | null;
+  messages: {
+    acknowledged: number;
+    decoded: number;
+    quarantined: number;
+    missing: number;
+    unclaimed: number;
+    failed: number;
+  };
+  readings: { decoded: number; stored: number; duplicates: number; late: number };
+  gaps: { seen: number; missing: number; devices: { device: string; missing: number }[] };
+}
+
 /** What went wrong with a request, in words for people. */
 export class ApiError extends Error {
   readonly status: number;
@@ -156,5 +172,6 @@ export const api = {
       signal,
     ),
   alarms: (state: 'open' | 'all', limit: number) => get<{ alarms: Alarm[] }>(`alarms?state=${state}&limit=${limit}`),
+  ledger: () => get<LedgerBalance>('ledger'),
   quarantine: (limit: number) => get<{ messages: Quarantined[] }>(`quarantine?limit=${limit}`),
 };

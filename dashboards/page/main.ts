@@ -1,5 +1,6 @@
 import { Alarms } from './alarms.ts';
 import { ApiError, api, type Overview } from './api.ts';
+import { Balance } from './balance.ts';
 import { Devices } from './devices.ts';
 import { h, notice, setText } from './dom.ts';
 import { firstSteps } from './empty.ts';
@@ -32,6 +33,7 @@ const alarms = new Alarms({
   onChoose: (device, metric) => show({ ...view(), device, metrics: [metric] }),
 });
 const quarantine = new Quarantine(nowMs);
+const balance = new Balance();
 const roles = new Roles();
 const explorer = new Explorer({ nowMs, onView: show, onWatch: (device, metrics) => live.watch(device, metrics) });
 const devices = new Devices({
@@ -59,7 +61,7 @@ document
         { class: 'columns' },
         devices.root,
         explorer.root,
-        h('div', { class: 'side' }, alarms.root, quarantine.root, roles.root),
+        h('div', { class: 'side' }, alarms.root, quarantine.root, balance.root, roles.root),
       ),
     ),
     h('footer', { class: 'page-foot' }, foot),
@@ -111,7 +113,7 @@ async function readAll(): Promise<void> {
       setBanner('down', `${message} ${remedy}`);
     }
   }
-  await Promise.all([devices.refresh(), alarms.load()]);
+  await Promise.all([devices.refresh(), alarms.load(), balance.load()]);
 }
 
 function take(next: Overview): void {
