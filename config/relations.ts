@@ -102,6 +102,15 @@ function tlsRelations({ mqtt }: DraftConfig): Relation[] {
 
 function accessRelations({ access, mqtt }: DraftConfig): Relation[] {
   const found: Relation[] = [];
+  if (mqtt.total.partialBytesMax < mqtt.packetBytesMax) {
+    found.push({
+      path: ['mqtt', 'total', 'partialBytesMax'],
+      of: 'value',
+      what: `${size(mqtt.total.partialBytesMax)} cannot hold one packet of mqtt.packetBytesMax ${size(mqtt.packetBytesMax)}`,
+      remedy: `write ${size(mqtt.packetBytesMax)} or more, or lower mqtt.packetBytesMax`,
+      uses: [['mqtt', 'packetBytesMax']],
+    });
+  }
   const add = (path: Path, what: string, remedy: string, of: Finding['of'] = 'value', uses: Path[] = []): void => {
     found.push({ path, of, what, remedy, uses });
   };

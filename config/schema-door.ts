@@ -1,5 +1,6 @@
 import { address, bytes, checkedText, choice, duration, integer, list, path, section } from './fields.ts';
 import { topicLevelProblem } from './names.ts';
+import { perAddressSection, perClientSection, totalSection } from './schema-limits.ts';
 
 /** Settings of the door: where devices connect, and who may. */
 
@@ -28,10 +29,18 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
     certFile: path('PEM file with the certificate and its chain.').nullable().prefault(null),
     keyFile: path('PEM file with the private key of the certificate.').nullable().prefault(null),
     clientCaFile: path(
-      'PEM file with the authorities that sign client certificates. When set, a TLS client without such a certificate is refused.',
+      'PEM file with the authorities that sign client certificates. When set, clients are asked for one, and a wrong one is refused.',
     )
       .nullable()
       .prefault(null),
+    clientCertificate: choice(
+      'With clientCaFile: `required` refuses a TLS client without a certificate; `optional` lets it show a password instead.',
+      ['required', 'optional'],
+    ).default('required'),
+    deviceFrom: choice(
+      'Where the device id stands in a client certificate: `commonName` of the subject, the one `dnsName` or `uri` of its alternative names, or `none`: the certificate lets a client in under any client id. A client id that differs from the device is refused.',
+      ['commonName', 'dnsName', 'uri', 'none'],
+    ).default('commonName'),
   }).prefault({}),
   packetBytesMax: bytes(
     'Largest MQTT packet taken; a larger one closes its connection. Raise it for devices that send large batches.',
@@ -44,6 +53,30 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
     min: 100,
     max: 600_000,
   }).prefault('10s'),
+  packetTimeoutMs: duration('How long a client may take to send one packet, from its first byte to its last.', {
+    min: 1000,
+    max: 3_600_000,
+  }).prefault('1m'),
+  passwordWaitMsMax: duration(
+    'How long a password may wait for its check when very many come at once; then the client is told to come again.',
+    { min: 1000, max: 600_000 },
+  ).prefault('20s'),
+  subscriberStallMsMax: duration('A client that reads nothing of what it is sent for this long is disconnected.', {
+    min: 100,
+    max: 3_600_000,
+  }).prefault('10s'),
+  sessionExpiryMs: duration(
+    'A persistent session (clean session 0) whose client has been away for this long is forgotten, with its subscriptions and its queue.',
+    { min: 1000 },
+  ).prefault('7d'),
+  willBytesMax: bytes('Largest will message; a client with a larger one is refused.', { min: 0, max: 65_535 }).prefault(
+    '16KiB',
+  ),
+  filtersPerPacketMax: integer(
+    'Most filters in one SUBSCRIBE or UNSUBSCRIBE; a packet with more closes its connection.',
+    1,
+    10_000,
+  ).default(256),
   connectionsMax: integer(
     'Most connections at a time; more are refused. Each takes a file descriptor: raise `ulimit -n` along with it.',
     1,
@@ -54,6 +87,9 @@ export const mqttSection = section('The MQTT front door. At least one of the fou
     3,
     100,
   ).default(32),
+  perAddress: perAddressSection.prefault({}),
+  perClient: perClientSection.prefault({}),
+  total: totalSection.prefault({}),
 });
 
 export const accessSection = section('Who may connect, and what they may do.', {

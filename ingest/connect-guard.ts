@@ -46,13 +46,18 @@ export function judgeConnect(
   fields.at += 4;
   const clientId = fields.text('client id');
   const willTopic = (flags & FLAG.will) !== 0 ? fields.willTopic(limits) : null;
-  if ((flags & FLAG.will) !== 0) fields.skip('will message');
+  const willFrom = (flags & FLAG.will) !== 0 ? fields.skip('will message') : -1;
+  const willBytes = willFrom < 0 ? 0 : fields.at - willFrom;
   if ((flags & FLAG.username) !== 0) fields.text('user name');
   if ((flags & FLAG.password) !== 0) fields.skip('password');
   if (fields.problem === null && fields.at !== end) fields.problem = `CONNECT has ${end - fields.at} bytes too many`;
   if (fields.problem !== null) return refuse(fields.problem);
   const idProblem = clientIdProblem(clientId, level, (flags & FLAG.clean) !== 0, limits);
   if (idProblem !== null) return { kind: 'answer', returnCode: RETURN_CODE.identifierRejected, reason: idProblem };
+  if (willBytes > limits.willBytesMax) {
+    const reason = `the will has ${willBytes} bytes, at most ${limits.willBytesMax} are taken; see mqtt.willBytesMax`;
+    return { kind: 'answer', returnCode: RETURN_CODE.notAuthorized, reason };
+  }
   return { kind: 'accept', keepAliveSeconds: readUint16(bytes, keepAliveAt), keepAliveAt, willTopic };
 }
 

@@ -6,10 +6,12 @@ import { ManualClock } from '../model/clock.ts';
 import { silentLogger } from '../model/logger.ts';
 import { Batcher } from './batcher.ts';
 import type { BrokerStream } from './broker-stream.ts';
+import { ClientRates } from './client-rates.ts';
 import { Connection } from './connection.ts';
 import { telemetry } from './door.fixture.ts';
-import { DOOR_LIMITS } from './limits.ts';
+import { DOOR_LIMITS, doorLimits, type LimitOverrides } from './limits.ts';
 import { MemoryLog } from './memory-log.fixture.ts';
+import { PartialPackets } from './partial-packets.ts';
 import { Pressure } from './pressure.ts';
 import { TelemetryFilters } from './telemetry-filters.ts';
 
@@ -46,16 +48,20 @@ class Bench {
   readonly reasons: string[] = [];
   readonly connection: Connection;
   passed = Buffer.alloc(0);
-  stream!: BrokerStream<Connection>;
+  /** Given to the broker once there is a CONNECT. */
+  stream: BrokerStream<Connection> | undefined;
 
-  constructor(limits: Partial<typeof DOOR_LIMITS> = {}) {
+  constructor(overrides: LimitOverrides = {}) {
+    const limits = doorLimits(overrides);
     const pressure = new Pressure(1 << 24);
     const options = { lingerMs: 0, frameBytesMax: 65_536, inFlightBytesMax: 1 << 24, tickMs: 1000 };
     this.connection = new Connection(this.wire, 'test', true, {
       batcher: new Batcher(this.log, options, pressure, this.clock, silentLogger),
       pressure,
       filters: new TelemetryFilters(),
-      limits: { ...DOOR_LIMITS, ...limits },
+      limits,
+      rates: new ClientRates(limits.perClient),
+      partials: new PartialPackets(limits.total.partialBytesMax),
       clock: this.clock,
       counters: this.counters,
       serve: (stream) => {
@@ -187,7 +193,7 @@ describe('a connection', () => {
     bench.clock.advance(15_001);
     bench.connection.sweep(bench.clock.nowMs());
     expect(bench.reasons).toEqual(['silent for one and a half times its keep-alive']);
-    expect(bench.stream.destroyed).toBe(true);
+    expect(bench.stream!.destroyed).toBe(true);
   });
 
   it('does not take its own pauses for the client’s silence', async () => {
@@ -208,6 +214,69 @@ describe('a connection', () => {
     expect(bench.reasons).toEqual(['no CONNECT in time']);
   });
 
+  it('reads a client no faster than its rate, in messages and in bytes, and drops nothing', async () => {
+    const bytes = telemetry('d1', 'x'.repeat(30), 1).length;
+    for (const perClient of [{ perSecondMessagesMax: 10 }, { perSecondBytesMax: 10 * bytes }]) {
+      const bench = await new Bench({ perClient }).accept();
+      const all = Array.from({ length: 45 }, (_, i) => telemetry('d1', 'x'.repeat(30), i + 1));
+      bench.wire.push(Buffer.concat([...all, generate({ cmd: 'pingreq' })]));
+      const taken: number[] = [];
+      for (let second = 0; second < 5; second++) {
+        await bench.drained();
+        taken.push(bench.log.messages().length);
+        if (second === 0) expect(bench.wire.isPaused()).toBe(true);
+        for (let i = 0; i < 10; i++) {
+          bench.clock.advance(100);
+          await bench.drained();
+        }
+      }
+      // A second's worth at once, then ten a second; one of them is taken ahead.
+      for (const [second, n] of taken.entries()) {
+        const due = Math.min(45, 10 + 10 * second);
+        expect([due, Math.min(45, due + 1)]).toContain(n);
+      }
+      expect(acksIn(bench.wire.written)).toEqual({ ids: all.map((_, i) => i + 1), pongs: 1 });
+      expect(bench.reasons).toEqual([]);
+    }
+  });
+
+  it('reads no more of a client that has enough messages on their way to the log', async () => {
+    const bench = await new Bench({ perClient: { inFlightMessagesMax: 10 } }).accept();
+    bench.log.holding = true;
+    for (let i = 1; i <= 30; i++) {
+      bench.wire.push(telemetry('d1', 'x', i));
+      await bench.drained();
+    }
+    expect(bench.wire.isPaused()).toBe(true);
+    bench.log.holding = false;
+    bench.log.release();
+    for (let i = 0; i < 10; i++) await bench.drained();
+    expect(bench.wire.isPaused()).toBe(false);
+    expect(acksIn(bench.wire.written).ids).toHaveLength(30);
+  });
+
+  it('gives a packet a time to become complete, and its own pauses do not count', async () => {
+    const bench = await new Bench({ packetTimeoutMs: 5000 }).accept();
+    const packet = telemetry('d1', 'x'.repeat(100), 1);
+    const dribble = async (bytes: number, from: number) => {
+      for (let at = from; at < from + bytes; at++) {
+        bench.clock.advance(500);
+        bench.connection.sweep(bench.clock.nowMs());
+        bench.wire.push(packet.subarray(at, at + 1));
+        await bench.drained();
+      }
+    };
+    await dribble(8, 0);
+    bench.wire.push(packet.subarray(8));
+    await bench.drained();
+    expect(acksIn(bench.wire.written).ids).toEqual([1]);
+    bench.clock.advance(60_000); // between packets there is no hurry
+    bench.connection.sweep(bench.clock.nowMs());
+    expect(bench.reasons).toEqual([]);
+    await dribble(13, 0);
+    expect(bench.reasons).toEqual(['a packet was not complete after 5000 ms; see mqtt.packetTimeoutMs']);
+  });
+
   it('never throws, whatever comes, and ends what is not MQTT', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -224,7 +293,8 @@ describe('a connection', () => {
           await bench.drained();
           if (bench.counters.packetsRefused > 0) {
             expect(bench.reasons).toHaveLength(1);
-            expect(bench.stream.destroyed).toBe(true);
+            // A client that was never let through to the broker has nothing to be ended there.
+            expect(bench.stream?.destroyed ?? true).toBe(true);
             expect(bench.wire.writableEnded).toBe(true);
           }
           // Nothing is acknowledged that is not on the log.

@@ -3,18 +3,22 @@ import type { Clock } from '../model/clock.ts';
 import type { SluiceError } from '../model/errors.ts';
 import type { Principal } from './access.ts';
 import { type BrokerPeer, BrokerStream } from './broker-stream.ts';
+import type { ClientRate, ClientRates } from './client-rates.ts';
 import { judgeConnect } from './connect-guard.ts';
 import { ExpressLane, type LaneParts } from './express-lane.ts';
 import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16, withSessionPresent } from './mqtt-bytes.ts';
 import type { AckReceiver } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
+import { type PartialHolder, PartialPacket, type PartialPackets } from './partial-packets.ts';
 import type { Relievable } from './pressure.ts';
 import { PAUSE, Wire, type WireOwner } from './wire.ts';
 
 /** What a connection needs of the door. */
 export interface ConnectionParts extends LaneParts {
   clock: Clock;
+  rates: ClientRates;
+  partials: PartialPackets;
   counters: { bytesReceived: number; packetsRefused: number };
   serve(stream: BrokerStream<Connection>): void;
   released(connection: Connection, packetId: number): void;
@@ -25,6 +29,8 @@ export interface ConnectionParts extends LaneParts {
 
 /** What a client sent before it hung up is given this long to be worked off. */
 const READ_OUT_MS = 10_000;
+/** Of the first byte of a PUBLISH. */
+const QOS_BITS = 6;
 
 /**
  * One client: its socket on one side, the broker's stream on the other, and the express lane between them.
@@ -36,7 +42,7 @@ const READ_OUT_MS = 10_000;
  * does not take goes to the broker untouched, except PINGREQ: that is answered here, so that a client is not thought dead
  * because the broker waits for the log.
  */
-export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwner {
+export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialHolder, WireOwner {
   readonly remote: string;
   readonly loopback: boolean;
   /** Under which key the QoS 2 handshakes of its session are kept. */
@@ -69,6 +75,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   #heard = false;
   #openedMs: number;
   #keepAliveMs = 0;
+  #rate: ClientRate | null = null;
+  /** QoS 1 messages that the lane has taken and not acknowledged. */
+  #inFlight = 0;
+  readonly #partial: PartialPacket;
 
   constructor(stream: Duplex, remote: string, loopback: boolean, parts: ConnectionParts) {
     this.#wire = new Wire(stream, parts.limits, parts.clock);
@@ -76,10 +86,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     this.loopback = loopback;
     this.#parts = parts;
     this.#scanner = new PacketScanner(parts.limits.connectPacketBytesMax);
+    this.#partial = new PartialPacket(parts.partials, this);
     this.#openedMs = this.#wire.heardMs;
     this.#stream = new BrokerStream<Connection>(this);
     this.#wire.open(this);
-    parts.serve(this.#stream);
   }
 
   onChunk(chunk: Uint8Array): void {
@@ -105,11 +115,13 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   #scan(): void {
     const scanner = this.#scanner;
     this.#scanning = true;
+    let packets = 0;
     for (;;) {
       while (!this.#wire.pausedFor(PAUSE.hold) && this.#reading()) {
         if (this.#again) this.#again = false;
         else if (!scanner.next()) break;
         this.#packet(scanner);
+        packets++;
       }
       if (scanner.problem !== null && this.#reading()) this.#refuse(scanner.problem);
       if (this.#wire.pausedFor(PAUSE.hold) || !this.#reading()) break;
@@ -120,6 +132,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     this.#scanning = false;
     if (!this.#reading()) this.#stash.length = 0;
     else this.#endBroker();
+    this.#partial.note(this.#reading() ? scanner.heldBytes : 0, packets > 0, this.#wire.heardMs);
+    if (this.#inFlight >= this.#parts.limits.perClient.inFlightMessagesMax) this.#wire.pause(PAUSE.inFlight);
     if (this.#brought && this.#parts.pressure.full && this.#phase === 'ready') {
       this.#wire.pause(PAUSE.pressure);
       this.#parts.pressure.wait(this);
@@ -157,7 +171,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     }
     if (type === PACKET.disconnect) {
       if (this.#lane!.brokerBusy) {
-        this.#waitForBroker();
+        this.#holdPacket();
         return;
       }
       this.#phase = 'leaving';
@@ -185,6 +199,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     const copy = copyOf(bytes, start, end);
     copy[verdict.keepAliveAt - start] = 0;
     copy[verdict.keepAliveAt - start + 1] = 0;
+    // Only now, since what the broker makes for a client is more than one that is half open should cost.
+    this.#parts.serve(this.#stream);
     this.#stream.push(copy);
   }
 
@@ -197,28 +213,46 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     this.clean = clean;
     this.#lane = new ExpressLane(this, this.principal!, this.#parts);
     this.#scanner.packetBytesMax = this.#parts.limits.packetBytesMax;
+    this.#rate = this.#parts.rates.of(clientId, this.#parts.clock.nowMs());
     this.#goOn();
   }
 
   #publish(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
     const lane = this.#lane!;
+    const rate = this.#rate;
+    if (rate !== null && this.#tooFast(rate)) return;
     switch (lane.offer(bytes, start, bodyStart, end, this.#wire.heardMs)) {
       case 'taken':
         this.#brought = true;
+        if ((bytes[start] & QOS_BITS) !== 0) this.#inFlight++;
+        rate?.take(end - start);
         break;
       case 'broker':
         this.#pass(bytes, start, end);
+        rate?.take(end - start);
         break;
       case 'wait':
-        this.#waitForBroker();
+        this.#holdPacket();
         break;
       case 'refused':
         this.#refuse(lane.problem);
     }
   }
 
-  /** Holds the packet that the scanner stands at while the broker is busy with earlier telemetry. */
-  #waitForBroker(): void {
+  /** Holds the packet that the scanner stands at until its client may bring another. */
+  #tooFast(rate: ClientRate): boolean {
+    const { clock } = this.#parts;
+    const waitMs = rate.waitMs(clock.nowMs());
+    if (waitMs === 0) return false;
+    this.#holdPacket();
+    clock.after(waitMs, () => {
+      if (this.#again && this.#phase === 'ready') this.#goOn();
+    });
+    return true;
+  }
+
+  /** Holds the packet that the scanner stands at, as while the broker is busy with earlier telemetry. */
+  #holdPacket(): void {
     this.#again = true;
     this.#wire.pause(PAUSE.hold);
   }
@@ -242,6 +276,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   // The batcher's side.
 
   acknowledge(ids: Uint16Array, count: number): void {
+    this.#inFlight -= count;
+    if (this.#inFlight <= this.#parts.limits.perClient.inFlightMessagesMax / 2) this.#wire.resume(PAUSE.inFlight);
     if (this.#phase !== 'closed') this.#wire.send(encodePubacks(ids, count));
   }
 
@@ -272,7 +308,8 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
   // The socket's side.
 
   onEnded(): void {
-    this.#endBroker();
+    if (this.#phase === 'fresh') this.#end();
+    else this.#endBroker();
   }
 
   /** Tells the broker that the client sends no more, once it has been given all that was sent. */
@@ -323,6 +360,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
     this.ready = false;
     this.#stash.length = 0;
     this.#parts.pressure.forget(this);
+    this.#partial.note(0, false, 0);
     this.#stream.destroy();
     this.#wire.end();
     if (this.#wire.gone) this.#parts.closed(this);
@@ -346,7 +384,16 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, WireOwne
       if (nowMs - this.#openedMs > this.#parts.limits.connectTimeoutMs) this.close('no CONNECT in time');
       return;
     }
-    if (this.#wire.paused || this.#keepAliveMs === 0) return;
+    if (this.#wire.paused) {
+      this.#partial.postpone(nowMs);
+      return;
+    }
+    const { packetTimeoutMs } = this.#parts.limits;
+    if (this.#partial.ageMs(nowMs) > packetTimeoutMs) {
+      this.close(`a packet was not complete after ${packetTimeoutMs} ms; see mqtt.packetTimeoutMs`);
+      return;
+    }
+    if (this.#keepAliveMs === 0) return;
     if (nowMs - this.#wire.heardMs > this.#keepAliveMs) this.close('silent for one and a half times its keep-alive');
   }
 }

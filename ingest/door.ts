@@ -7,6 +7,7 @@ import { Access, type AccessRules } from './access.ts';
 import { AlarmRelay } from './alarm-relay.ts';
 import { Batcher, type BatchOptions } from './batcher.ts';
 import { type Broker, startBroker } from './broker.ts';
+import { ClientRates } from './client-rates.ts';
 import { Connection, type ConnectionParts } from './connection.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import { DoorHooks } from './door-hooks.ts';
@@ -21,6 +22,7 @@ import {
   openListeners,
   type TlsKeys,
 } from './listeners.ts';
+import { PartialPackets } from './partial-packets.ts';
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -146,6 +148,8 @@ class OpenDoor implements Door {
       filters: this.#filters,
       limits: this.#limits,
       clock: this.#clock,
+      rates: new ClientRates(this.#limits.perClient),
+      partials: new PartialPackets(this.#limits.total.partialBytesMax),
       counters: this.#counters,
       serve: (stream) => this.#broker!.serve(stream),
       publish: (message, done) => this.#broker!.publish(message, done),

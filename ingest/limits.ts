@@ -14,8 +14,8 @@ export interface AddressLimits {
 /** What one client may do. */
 export interface ClientLimits {
   /** Above these rates its socket is read no faster; nothing is dropped. 0: no limit. */
-  messagesPerSecondMax: number;
-  bytesPerSecondMax: number;
+  perSecondMessagesMax: number;
+  perSecondBytesMax: number;
   /** Messages that wait for the log; its socket is not read above this. */
   inFlightMessagesMax: number;
   subscriptionsMax: number;
@@ -107,8 +107,8 @@ export const DOOR_LIMITS: Readonly<DoorLimits> = {
     authBackoffMsMax: 60_000,
   },
   perClient: {
-    messagesPerSecondMax: 0,
-    bytesPerSecondMax: 0,
+    perSecondMessagesMax: 0,
+    perSecondBytesMax: 0,
     inFlightMessagesMax: 65_535,
     subscriptionsMax: 1000,
     offlineMessagesMax: 10_000,

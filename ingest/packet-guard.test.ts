@@ -122,6 +122,27 @@ describe('a CONNECT that breaks MQTT', () => {
   });
 });
 
+it('a will that is too large is refused with a code, before anything is kept of it', async () => {
+  door = await openTestDoor({ limits: { willBytesMax: 100 } });
+  const connect = (bytes: number) => {
+    const client = door.raw();
+    const will = { topic: 'w', payload: Buffer.alloc(bytes), qos: 0 as const, retain: false };
+    client.send({
+      cmd: 'connect',
+      clientId: 'd',
+      protocolId: 'MQTT',
+      protocolVersion: 4,
+      clean: true,
+      keepalive: 0,
+      will,
+    });
+    return client.next('connack');
+  };
+  expect((await connect(100)).returnCode).toBe(0);
+  expect((await connect(101)).returnCode).toBe(5);
+  expect(door.lines.has('the will has 101 bytes')).toBe(true);
+});
+
 describe('floods', () => {
   it('what is announced before CONNECT takes no memory, and is cut off', async () => {
     door = await openTestDoor();

@@ -34,6 +34,11 @@ export class PacketScanner {
     this.packetBytesMax = packetBytesMax;
   }
 
+  /** Bytes that are held of a packet that is not complete. */
+  get heldBytes(): number {
+    return this.#carry.length;
+  }
+
   /** Gives the next chunk. Only when the last one is used up: `next` returned false and `problem` is null. */
   feed(chunk: Uint8Array): void {
     this.#chunk = chunk;

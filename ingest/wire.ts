@@ -14,6 +14,8 @@ export const PAUSE = {
   hold: 8,
   /** The door is closing. */
   closing: 16,
+  /** It has as many messages on their way to the log as it may have. */
+  inFlight: 32,
 } as const;
 
 /** After the last byte was written, a peer has this long to close its side. */

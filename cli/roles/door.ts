@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { openDoor } from '../../ingest/door.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
@@ -8,9 +7,11 @@ import { instanceOf, openLog } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { Lasting } from '../measure/lasting.ts';
 import { MeasuredLog } from '../measure/log.ts';
+import { openFilesMax } from '../open-files.ts';
 import { startRecorder } from '../role-recorder.ts';
 import { onKafka, type Settings } from '../settings.ts';
 import { startStatsWriter } from '../stats-writer.ts';
+import { readTlsFiles, watchTlsFiles } from '../tls-files.ts';
 
 /** The door: MQTT in, appends to the log, alarm events out. */
 export async function openDoorRole(settings: Settings, logger: Logger): Promise<Running> {
@@ -19,15 +20,7 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
   const bytesMax = onKafka(settings.config) ? null : batch.mapBytesMax;
   const measured = new MeasuredLog(opened, TELEMETRY, bytesMax, systemClock);
   const { log } = measured;
-  const { certFile, keyFile, clientCaFile } = mqtt.tls;
-  const tls =
-    certFile === null || keyFile === null
-      ? null
-      : {
-          cert: readFileSync(certFile),
-          key: readFileSync(keyFile),
-          ca: clientCaFile === null ? null : readFileSync(clientCaFile),
-        };
+  const tls = readTlsFiles(mqtt.tls);
   const door = await openDoor({
     log,
     listeners: {
@@ -36,14 +29,28 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
       tls: tls && mqtt.tlsListen,
       websocketTls: tls && mqtt.websocketTlsListen,
       tlsKeys: tls,
+      clientCertificates: {
+        required: mqtt.tls.clientCertificate === 'required',
+        deviceFrom: mqtt.tls.deviceFrom,
+      },
     },
     access,
     limits: {
       packetBytesMax: mqtt.packetBytesMax,
       connectTimeoutMs: mqtt.connectTimeoutMs,
+      packetTimeoutMs: mqtt.packetTimeoutMs,
+      passwordWaitMsMax: mqtt.passwordWaitMsMax,
+      subscriberStallMsMax: mqtt.subscriberStallMsMax,
+      sessionExpiryMs: mqtt.sessionExpiryMs,
+      willBytesMax: mqtt.willBytesMax,
+      filtersPerPacketMax: mqtt.filtersPerPacketMax,
       connectionsMax: mqtt.connectionsMax,
       topicLevelsMax: mqtt.topicLevelsMax,
+      perAddress: mqtt.perAddress,
+      perClient: mqtt.perClient,
+      total: mqtt.total,
     },
+    openFilesMax: openFilesMax(),
     batch: {
       lingerMs: batch.lingerMs,
       frameBytesMax: batch.frameBytesMax,
@@ -54,6 +61,7 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
     clock: systemClock,
     logger,
   });
+  const watch = tls === null ? null : watchTlsFiles(mqtt.tls, tls, (keys) => door.renewTls(keys), systemClock, logger);
   const paused = new Lasting();
   const recorder = startRecorder<DoorStats>({
     role: 'door',
@@ -80,6 +88,7 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
     failed: door.failed,
     observed: recorder.observed,
     async close() {
+      watch?.cancel();
       await door.close();
       await stats.close();
       recorder.close();
