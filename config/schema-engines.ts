@@ -80,7 +80,7 @@ export const logSection = section('The durable log between the door and the proc
     { min: 100, max: 60_000 },
   ).prefault('1s'),
   retention: section(
-    'How much of the past the log keeps, for replays and for processors that were away. Whatever comes first counts.',
+    'How much of the past the log keeps, for replays and for processors that were away. Whatever comes first counts. The embedded log keeps what has not been processed yet beyond both, up to log.mapBytesMax; a Kafka cluster does not.',
     {
       ageMs: duration('Frames older than this are deleted.', { min: 60_000, max: 3_650 * DAY_MS }).prefault('7d'),
       bytesMax: bytes('The oldest frames of a topic are deleted above this, over all its partitions.', {
