@@ -163,8 +163,10 @@ export class Batcher {
   tick(nowMs: number): void {
     this.#ledger?.tick(nowMs);
     for (const state of this.#partitions) {
-      if (state.appending !== null || state.builder.bytes > 0 || nowMs - state.lastFrameMs < this.#options.tickMs)
-        continue;
+      if (state.appending !== null || state.builder.bytes > 0) continue;
+      const sinceMs = nowMs - state.lastFrameMs;
+      // Negative when the clock was set back: the partition does not wait until it is where it was.
+      if (sinceMs >= 0 && sinceMs < this.#options.tickMs) continue;
       state.builder.append(nowMs, TICK_IDENTITY, NO_PAYLOAD, 0, 0);
       this.#pressure.add(state.builder.bytes);
       this.#seal(state);

@@ -347,7 +347,12 @@ export class PartitionRun {
     const generation = this.#generation;
     const offsetNext = this.#fedNext;
     if (this.#recovery !== null || offsetNext === this.#savedNext) return;
+    const epoch = this.#epoch;
     const answer = await this.#ask({ kind: 'save', partition, generation });
+    // A thread that died with nothing to do is found out here, not only by the next frame.
+    if (answer.kind === 'unknown' && generation === this.#generation) {
+      this.#shared.slotFailed(this.slot, epoch, new Error('the thread does not know the partition'));
+    }
     if (answer.kind !== 'state' || answer.state === null) return;
     while (this.storedNext < offsetNext) {
       if (generation !== this.#generation || signal.aborted) return;
