@@ -164,6 +164,8 @@ function checkEvents(world: World, program: SimProgram, partition: number, oracl
     );
   }
   same(`rollups of a replay of partition ${partition}`, replayed.rollups, oracle.rollups, failures);
+  const ledger = program.store.tables.ledger.filter((row) => row.partition === partition);
+  same(`ledger of partition ${partition}`, distinct(ledger.map(ledgerLine)), replayed.ledger, failures);
   const ids = oracle.alarms.map((line) => {
     const [id, , , , , , , version] = JSON.parse(line);
     return `${id}-${version}`;
@@ -172,11 +174,12 @@ function checkEvents(world: World, program: SimProgram, partition: number, oracl
 }
 
 /** The log worked at from its start, by one pipeline without a checkpoint. */
-function replay(world: World, frames: readonly LogFrame[], partition: number): { rollups: string[]; events: string[] } {
+function replay(world: World, frames: readonly LogFrame[], partition: number) {
   const pipeline = new PartitionPipeline(partition, pipelineOf(world.plan), { state: null, lastAlarm: null });
   for (const { offset, bytes } of frames) pipeline.process(offset, bytes, null, true);
   const { blocks, alarmFrames } = pipeline.take();
   return {
+    ledger: blocks.ledger.flatMap((block) => readNative(block)).map(ledgerLine),
     rollups: blocks.rollups.flatMap((block) => readNative(block)).map(rollupLine),
     events: eventsOf(alarmFrames),
   };
@@ -242,4 +245,8 @@ function rollupLine(r: NativeRow): string {
 
 function alarmLine(r: NativeRow): string {
   return JSON.stringify([r.id, r.rule, r.device, r.state, r.raised_at, r.cleared_at, r.value, r.version]);
+}
+
+function ledgerLine(row: NativeRow): string {
+  return JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -35,6 +35,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'Math.max(0, lingerMs - waitedMs)',
   },
   {
+    name: 'wait with ticks until a clock that was set back is where it was',
+    file: 'ingest/batcher.js',
+    from: 'sinceMs >= 0 && sinceMs < this.#options.tickMs',
+    to: 'sinceMs < this.#options.tickMs',
+  },
+  {
     name: 'never be full',
     file: 'ingest/pressure.js',
     from: 'return this.bytes >= this.bytesMax;',
@@ -155,6 +161,24 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'processors/alarms/threshold.js',
     from: 'this.#since[slot] = since;',
     to: 'this.#since[slot] = 0;',
+  },
+  {
+    name: 'pass over a thread that lost its partition when the state is saved',
+    file: 'processors/partition-run.js',
+    from: "answer.kind === 'unknown' && generation === this.#generation",
+    to: 'false',
+  },
+  {
+    name: 'save the rows of the ledger without what was counted',
+    file: 'processors/partition-state.js',
+    from: 'state.ledger.restore(',
+    to: 'new state.ledger.constructor(0, 5000, state.series.devices).restore(',
+  },
+  {
+    name: 'save a state of another generation',
+    file: 'processors/partition-run.js',
+    from: '        if (generation !== this.#generation)\n            return;\n        await checkpoints.save(',
+    to: '        await checkpoints.save(',
   },
   {
     name: 'accept tasks of an earlier generation',

@@ -181,10 +181,13 @@ export class SimProgram {
     return true;
   }
 
-  /** Ends everything in order, as SIGTERM does. */
-  async close(): Promise<void> {
-    this.#closing = true;
+  /** Ends the door: what it still had to say is on the log then. */
+  async closeDoor(): Promise<void> {
     await this.door?.stop();
+  }
+
+  async closeProcessors(): Promise<void> {
+    this.#closing = true;
     await Promise.all(this.processors.map((role) => role?.processor?.close()));
   }
 }

@@ -133,7 +133,8 @@ export class SimDoor {
     this.process = process;
     const { lingerMs, frameBytesMax, inFlightBytesMax, tickMs } = world.plan;
     this.pressure = new Pressure(inFlightBytesMax);
-    const options = { lingerMs, frameBytesMax, inFlightBytesMax, tickMs };
+    const ledger = { door: process.name, flushMs: 3000 };
+    const options = { lingerMs, frameBytesMax, inFlightBytesMax, tickMs, ledger };
     this.batcher = new Batcher(log, options, this.pressure, process.clock, silentLogger);
     this.batcher.onFatal = (error) => {
       throw error;

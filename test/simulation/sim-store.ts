@@ -19,8 +19,9 @@ const KEYS: Record<string, readonly string[]> = {
   rollups: ['window', 'device', 'metric', 'start'],
   alarms: ['device', 'rule', 'id'],
   quarantine: ['device', 'received', 'partition', 'offset', 'index'],
+  ledger: ['minute', 'partition', 'device', 'offset_first'],
 };
-const VERSION: Record<string, string | undefined> = { rollups: 'revision', alarms: 'version' };
+const VERSION: Record<string, string | undefined> = { rollups: 'revision', alarms: 'version', ledger: 'counted_to' };
 
 /**
  * A ClickHouse: tables of rows that replace each other by key when read with FINAL or when merged; an insert is a part for each

@@ -59,20 +59,32 @@ async function work(world: World, program: SimProgram, failures: string[]): Prom
     return;
   }
   world.ticking = false;
+  let doorClosed = false;
   // A commit of a member that was put out has no effect; the next frame's has, and there is always a next tick.
   const tick = () => {
     const { door } = program;
-    door?.batcher.tick(door.process.clock.nowMs());
+    if (!doorClosed) door?.batcher.tick(door.process.clock.nowMs());
     scheduler.at(20_000, 'a late tick', tick);
   };
   scheduler.at(20_000, 'a late tick', tick);
-  if (!(await scheduler.run(() => program.drained(), untilMs, afterStep))) {
+  const isDrained = () => program.drained();
+  if (!(await scheduler.run(isDrained, untilMs, afterStep))) {
     failures.push('liveness: the log was not worked off long after the faults have ended');
     return;
   }
-  let closed = false;
-  void program.close().then(() => {
-    closed = true;
-  });
-  if (!(await scheduler.run(() => closed, untilMs + 60_000, afterStep))) failures.push('liveness: it does not close');
+  // As SIGTERM does it: first the door, then the processors, when they have done what is on the log.
+  doorClosed = true;
+  let closed = 0;
+  const count = () => {
+    closed++;
+  };
+  void program.closeDoor().then(count);
+  const doorIsDone = () => closed === 1 && program.drained();
+  if (!(await scheduler.run(doorIsDone, untilMs + 60_000, afterStep))) {
+    failures.push('liveness: the door does not close, or what it said last is not worked off');
+    return;
+  }
+  void program.closeProcessors().then(count);
+  const allAreDone = () => closed === 2;
+  if (!(await scheduler.run(allAreDone, untilMs + 120_000, afterStep))) failures.push('liveness: it does not close');
 }
