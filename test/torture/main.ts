@@ -7,9 +7,10 @@ import { isClean } from './verdict.ts';
 
 /** `npm run torture`: rounds on end, each from a seed of its own, until the time or the number of rounds is up. */
 
-const VARIANTS: readonly Variant[] = ['embedded', 'proxied', 'kafka'];
+/** By turns. Kafka less often: a killed member of a group is missed only when its session has timed out. */
+const VARIANTS: readonly Variant[] = ['embedded', 'proxied', 'embedded', 'proxied', 'kafka'];
 /** Rounds that share a program. Then it is stopped in order, and another is started. */
-const ROUNDS_PER_PROGRAM = 10;
+const ROUNDS_PER_PROGRAM = 8;
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +33,7 @@ function roundOf(seed: number): { variant: Variant; mode: 'exact' | 'idle'; plan
   if (fitting.length === 0)
     throw new Error(`nothing is left to do with --only ${values.only} --variant ${values.variant}`);
   const variant = fitting[block % fitting.length];
-  return { variant, mode: Math.floor(block / 3) % 2 === 0 ? 'exact' : 'idle', plan: planOf(seed, variant, only) };
+  return { variant, mode: block % 2 === 0 ? 'exact' : 'idle', plan: planOf(seed, variant, only) };
 }
 
 async function main(): Promise<number> {

@@ -74,7 +74,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     const blasted = blastOnceConnected({
       url: rig.program.mqttUrl,
       connections: BLAST_CONNECTIONS,
-      messages: options.blastMessages ?? 6_000,
+      messages: options.blastMessages ?? 4_500,
       ratePerSecond: BLAST_PER_SECOND,
       payload: kind.payload,
       devicePrefix: `${prefix}b`,
@@ -82,7 +82,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
       reconnect: true,
       drainMs: RECOVERY_MS,
     });
-    const published = publish(devices, options.messages ?? 60);
+    const published = publish(devices, options.messages ?? 45);
     // They are waited for further down; what comes before may fail first.
     for (const work of [blasted, published]) work.catch(() => undefined);
     for (const disturbance of plan) await disturb(rig, disturbance);
