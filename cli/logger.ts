@@ -1,6 +1,7 @@
 import pino from 'pino';
 import pretty from 'pino-pretty';
 import type { Logger } from '../model/logger.ts';
+import { scrub, scrubText } from './scrub.ts';
 
 export interface LoggerOptions {
   /** Stands on every line: the role, or `sluice` for the supervisor. */
@@ -13,8 +14,8 @@ export interface LoggerOptions {
 }
 
 /**
- * Structured lines on standard error. Passwords and keys have no business in `values`; what still gets there under a telling
- * name is redacted.
+ * Structured lines on standard error. Passwords, keys and the content of messages have no business in `values`; what still gets
+ * there, under a telling name or by its looks, is taken out (scrub.ts).
  */
 export function createLogger(options: LoggerOptions): Logger {
   const fd = options.fd ?? 2;
@@ -32,16 +33,18 @@ export function createLogger(options: LoggerOptions): Logger {
     {
       level: options.level,
       base: { role: options.role, pid: process.pid },
-      redact: ['password', 'passwordHash', 'secret', 'token', 'authorization', '*.password', '*.passwordHash'],
-      serializers: { error: pino.stdSerializers.err },
+      // Errors are plain objects by then.
+      serializers: { err: (value: unknown) => value },
     },
     stream,
   );
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, values?: Record<string, unknown>): void => {
-      if (values === undefined) target[level](message);
-      else target[level](values, message);
+      if (!target.isLevelEnabled(level)) return;
+      const text = scrubText(message);
+      if (values === undefined) target[level](text);
+      else target[level](scrub(values) as Record<string, unknown>, text);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

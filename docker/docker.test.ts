@@ -113,7 +113,7 @@ describe('compose.yaml', () => {
   it('pins every image', () => {
     const version = (JSON.parse(read('package.json')) as { version: string }).version;
     for (const [name, { image }] of services) {
-      expect(image, name).toMatch(/^[a-z][a-z0-9./-]*:\d+(\.\d+)+$/);
+      expect(image, name).toMatch(/^[a-z][a-z0-9./-]*:v?\d+(\.\d+)+$/);
       if (image?.startsWith('sluice:')) expect(image).toBe(`sluice:${version}`);
     }
     expect(compose.services.grafana.environment?.GF_PLUGINS_PREINSTALL_SYNC).toMatch(/^[a-z-]+@\d+\.\d+\.\d+$/);

@@ -75,14 +75,19 @@ export function logFindings(log: LogStats, degraded: string[]): void {
 function processorFindings(record: ProcessorStats, { down, degraded }: Findings): void {
   const { store, checkpoints, log, lagMs, lagChangeMs = 0, workersRestartedLately = 0 } = record;
   if (!record.running) down.push('does not process');
-  if (store && store.silentMs >= UNANSWERED_MS) {
+  const isSilent = store !== undefined && store.silentMs >= UNANSWERED_MS;
+  if (isSilent) {
     degraded.push(
       `the store has not answered for ${seconds(store.silentMs)}; ${store.waiting} inserts wait: check that ClickHouse is up and has room on its disk`,
     );
   }
   if (lagMs > LAG_MS || (lagMs > LAG_GROWING_MS && lagChangeMs > BRIEF_MS)) {
     const trend = lagChangeMs > 1000 ? ' and growing' : lagChangeMs < -1000 ? ' and shrinking' : '';
-    const remedy = lagChangeMs < -1000 ? 'it catches up by itself' : 'raise processors.workers, or add processors';
+    const remedy = isSilent
+      ? 'it waits for the store'
+      : lagChangeMs < -1000
+        ? 'it catches up by itself'
+        : 'raise processors.workers, or add processors';
     degraded.push(`lag ${seconds(lagMs)}${trend} (${record.lagFrames} frames behind the log): ${remedy}`);
   }
   if (workersRestartedLately > 0) {

@@ -260,7 +260,12 @@ export class Batcher {
   #failed(state: PartitionState, frame: OpenFrame, error: SluiceError): void {
     if (state.appending !== frame) return;
     if (error.code === 'LOG_FULL' && this.#aborted === null) {
-      if (!this.logFull) this.#logger.error('the log is full: devices are held until it has room', { ...error.values });
+      if (!this.logFull)
+        this.#logger.error('the log is full: devices are held until it has room', {
+          ...error.values,
+          reason: error.message,
+          remedy: error.remedy,
+        });
       this.logFull = true;
       this.#clock.after(FULL_RETRY_MS, () => {
         if (state.appending === frame) this.#append(state, frame);

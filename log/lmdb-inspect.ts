@@ -1,8 +1,10 @@
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { SluiceError } from '../model/errors.ts';
 import { chunkKey, decodeSlot, encodeSlot, slotKey } from './lmdb-checkpoint-codec.ts';
 import { decodeFrameHeader, decodeLayout, decodePartition, frameKey, LAYOUT_KEY, partitionKey } from './lmdb-codec.ts';
-import { openReadableEnv } from './lmdb-env.ts';
+import { type Env, openReadableEnv } from './lmdb-env.ts';
 import { mapBytes } from './lmdb-topic.ts';
 import { writerOf } from './writer-lock.ts';
 
@@ -31,10 +33,47 @@ export interface CheckpointFacts {
   hasOlder: boolean;
 }
 
+/**
+ * Why a data file must not be opened, or null. LMDB maps the file and believes it: one that was cut short or overwritten ends the
+ * process that reads it, and not with an error. Looked at are the two meta pages, in LMDB's format of mdb.c (MDB_meta, 64 bit):
+ *
+ *     page header 24   u32 magic   u32 version   u64 address   u64 mapsize   2 × 48 (u32 page size first)   u64 last page   u64 txn
+ */
+function damageOf(dir: string): string | null {
+  const path = join(dir, 'data.mdb');
+  if (!existsSync(path)) return null;
+  const head = Buffer.alloc(Math.min(statSync(path).size, 2 * 65_536));
+  const fd = openSync(path, 'r');
+  try {
+    readSync(fd, head, 0, head.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  if (head.length < META_BYTES || head.readUInt32LE(24) !== MAGIC) return `${path} does not begin as LMDB's files do`;
+  const pageBytes = head.readUInt32LE(48);
+  const metas = [0, pageBytes].filter((at) => at + META_BYTES <= head.length && head.readUInt32LE(at + 24) === MAGIC);
+  if (metas.length < 2) return `${path} lacks one of its two meta pages`;
+  const newest = metas.reduce((a, b) => (head.readBigUInt64LE(b + 152) > head.readBigUInt64LE(a + 152) ? b : a));
+  const needed = (Number(head.readBigUInt64LE(newest + 144)) + 1) * pageBytes;
+  // The size is taken after the meta pages, which a writer writes last; pages that were let go of at once may never be written.
+  const bytes = statSync(path).size;
+  return bytes < needed - SPARE_PAGES * pageBytes ? `${path} was cut short: ${bytes} bytes of ${needed}` : null;
+}
+
+const META_BYTES = 160;
+const SPARE_PAGES = 4;
+const MAGIC = 0xbeefc0de;
+
+function openSound(dir: string, mapSize: number): Env | null {
+  const damage = damageOf(dir);
+  if (damage !== null) throw new SluiceError('LOG_UNAVAILABLE', damage, { remedy: 'check the disk' });
+  return openReadableEnv(dir, mapSize);
+}
+
 /** Null when there is no such topic. Throws LOG_UNAVAILABLE when it cannot be read. */
 export async function inspectTopic(logDir: string, topic: string, mapBytesMax: number): Promise<TopicFacts | null> {
   const dir = join(logDir, topic);
-  const env = openReadableEnv(dir, mapBytes(mapBytesMax));
+  const env = openSound(dir, mapBytes(mapBytesMax));
   if (env === null) return null;
   try {
     const layout = env.read((get) => get(LAYOUT_KEY));
@@ -64,7 +103,7 @@ export async function appendedMsOf(
   mapBytesMax: number,
   frames: readonly { partition: number; offset: number }[],
 ): Promise<(number | null)[]> {
-  const env = openReadableEnv(join(logDir, topic), mapBytes(mapBytesMax));
+  const env = openSound(join(logDir, topic), mapBytes(mapBytesMax));
   if (env === null) return frames.map(() => null);
   try {
     return frames.map(({ partition, offset }) => {
@@ -83,7 +122,7 @@ const MAP_BYTES = 16 * 2 ** 30;
 
 /** The newest checkpoint of each partition that has one; null when there are none at all. */
 export async function inspectCheckpoints(dir: string): Promise<CheckpointFacts[] | null> {
-  const env = openReadableEnv(dir, MAP_BYTES);
+  const env = openSound(dir, MAP_BYTES);
   if (env === null) return null;
   try {
     const layout = env.read((get) => get(LAYOUT_KEY));

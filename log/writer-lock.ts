@@ -52,7 +52,7 @@ export function writerOf(dir: string): number | null {
     const owner = newest === 0 ? null : ownerOf(join(dir, PREFIX + newest));
     return owner !== null && isAlive(owner) ? owner.pid : null;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
     throw error;
   }
 }
