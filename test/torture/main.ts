@@ -64,7 +64,11 @@ async function main(): Promise<number> {
       if (typeof result === 'string' || !isClean(result.verdict)) {
         const failed: Rig = rig;
         console.log(failed.program.output().split('\n').slice(-60).join('\n'));
-        if (values.keep) return 1;
+        if (values.keep) {
+          await failed.killAll();
+          console.log(`the data is in ${failed.program.dataDir}`);
+          return 1;
+        }
         // What went wrong must not be seen again in the rounds after it.
         await failed.close();
         rig = null;
