@@ -7,9 +7,12 @@ import { Delivery, type Subscriber } from './delivery.ts';
 import type { DoorLimits } from './limits.ts';
 import { OfflineQueues } from './offline-queues.ts';
 import { Sessions } from './packet-ids.ts';
+
+import { PublishTurns } from './publish-turns.ts';
 import { RetainedMessages } from './retained-messages.ts';
 import { SendQueue, SendQueues } from './send-queue.ts';
 import { repairSessionStore } from './session-store.ts';
+
 import type { TelemetryFilters } from './telemetry-filters.ts';
 
 /** A message as the broker gives and takes it. */
@@ -167,6 +170,35 @@ export async function startBroker<Peer extends BrokerPeer>(
   );
   const sendQueues = new SendQueues(limits.perClient.sendQueueBytesMax, limits.total.sendQueueBytesMax);
   const deliveries = new WeakMap<object, Delivery>();
+  const turns = new WeakMap<object, PublishTurns>();
+  const turnsOf = (client: Client): PublishTurns => {
+    const mine = turns.get(client) ?? new PublishTurns();
+    turns.set(client, mine);
+    return mine;
+  };
+  const dealtWith = (client: Client, packet: AedesPublishPacket): void => {
+    hooks.published(peerOf(client), toMessage(packet));
+    turnsOf(client).pass();
+  };
+  /** Hands a message back to Aedes, which publishes it, unless it knows it as a repeated one: that is only acknowledged. */
+  const goOn = (
+    client: Client,
+    packet: AedesPublishPacket,
+    error: Error | null,
+    done: (e?: Error | null) => void,
+  ): void => {
+    if (error !== null || packet.qos !== 2) {
+      done(error);
+      return;
+    }
+    store.incomingGetPacket(client, packet).then(
+      () => {
+        done(null);
+        setImmediate(() => dealtWith(client, packet));
+      },
+      () => done(null),
+    );
+  };
   const aedes = new OrderedAedes({
     // The door sees for itself who does not read (wire.ts); this one would also cut off who reads slowly, but reads.
     drainTimeout: 10 * limits.subscriberStallMsMax,
@@ -201,7 +233,12 @@ export async function startBroker<Peer extends BrokerPeer>(
       const packetId = packet.cmd === 'publish' ? packet.messageId : undefined;
       // Aedes says who published only after it has retained the message.
       if (client !== null) Object.assign(packet, { clientId: client.id });
-      hooks.authorizePublish(client === null ? null : peerOf(client), message, packetId, done);
+      // Only what a client sends as a packet takes a turn.
+      const turn = client === null || packet.cmd !== 'publish' ? null : turnsOf(client).take();
+      hooks.authorizePublish(client === null ? null : peerOf(client), message, packetId, (error) => {
+        if (turn === null) done(error);
+        else turn(() => goOn(client!, packet as AedesPublishPacket, error, done));
+      });
     },
     authorizeSubscribe(client, subscription, done) {
       // No subscription back means 128 in SUBACK, for this filter alone.
@@ -209,7 +246,7 @@ export async function startBroker<Peer extends BrokerPeer>(
     },
     authorizeForward: (client, packet) => (hooks.mayReceive(peerOf(client), packet.topic) ? packet : null),
     published(packet: AedesPublishPacket, client: Client | null, done) {
-      if (client !== null && packet.cmd === 'publish') hooks.published(peerOf(client), toMessage(packet));
+      if (client !== null && packet.cmd === 'publish') dealtWith(client, packet);
       done(null);
     },
   });

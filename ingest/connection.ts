@@ -7,11 +7,12 @@ import type { ClientRate, ClientRates } from './client-rates.ts';
 import { judgeConnect } from './connect-guard.ts';
 import { ExpressLane, type LaneParts } from './express-lane.ts';
 import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16, withSessionPresent } from './mqtt-bytes.ts';
-import type { AckReceiver } from './open-frame.ts';
+import type { AckReceiver, OpenFrame } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
 import { type PartialHolder, PartialPacket, type PartialPackets } from './partial-packets.ts';
 import type { Relievable } from './pressure.ts';
+import { SubscriptionRequests } from './subscription-requests.ts';
 import { PAUSE, Wire, type WireOwner } from './wire.ts';
 
 /** What a connection needs of the door. */
@@ -62,6 +63,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   readonly #scanner: PacketScanner;
   readonly #stream: BrokerStream<Connection>;
   #phase: 'fresh' | 'connecting' | 'ready' | 'leaving' | 'closed' = 'fresh';
+  readonly #requests = new SubscriptionRequests();
   #lane: ExpressLane | null = null;
   /** Chunks that came while the scanner could not go on. */
   #stash: Uint8Array[] = [];
@@ -169,25 +171,21 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       this.#wire.send(PINGRESP);
       return;
     }
-    if (type === PACKET.disconnect) {
-      if (this.#lane!.brokerBusy) {
-        this.#holdPacket();
-        return;
-      }
-      this.#phase = 'leaving';
+    const request = type === PACKET.subscribe || type === PACKET.unsubscribe;
+    if ((type === PACKET.disconnect && this.#lane!.brokerBusy) || (request && this.#requests.pending)) {
+      this.#holdPacket();
+      return;
     }
+    if (type === PACKET.disconnect) this.#phase = 'leaving';
+    if (request) this.#requests.begin(type === PACKET.subscribe, bytes, bodyStart, end);
     if (type === PACKET.pubrel) this.#parts.released(this, readUint16(bytes, bodyStart));
     this.#pass(bytes, start, end);
   }
 
   #connect(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
     const verdict = judgeConnect(bytes, start, bodyStart, end, this.#parts.limits);
-    if (verdict.kind === 'refuse') {
-      this.#refuse(verdict.reason);
-      return;
-    }
-    if (verdict.kind === 'answer') {
-      this.#wire.send(connack(verdict.returnCode));
+    if (verdict.kind !== 'accept') {
+      if (verdict.kind === 'answer') this.#wire.send(connack(verdict.returnCode));
       this.#refuse(verdict.reason);
       return;
     }
@@ -196,15 +194,13 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
     this.#phase = 'connecting';
     this.#wire.pause(PAUSE.hold);
     // The broker does not see the lane's packets nor our pauses, so the keep-alive is ours: it is given none.
-    const copy = copyOf(bytes, start, end);
-    copy[verdict.keepAliveAt - start] = 0;
-    copy[verdict.keepAliveAt - start + 1] = 0;
+    const copy = copyOf(bytes, start, end).fill(0, verdict.keepAliveAt - start, verdict.keepAliveAt - start + 2);
     // Only now, since what the broker makes for a client is more than one that is half open should cost.
     this.#parts.serve(this.#stream);
     this.#stream.push(copy);
   }
 
-  /** The broker has accepted the client and sent its CONNACK. */
+  /** The broker has accepted it and sent CONNACK. */
   accepted(clientId: string, clean: boolean): void {
     if (this.#phase !== 'connecting') return;
     this.#phase = 'ready';
@@ -257,7 +253,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
     this.#wire.pause(PAUSE.hold);
   }
 
-  /** The broker is done with a telemetry message of this client. */
+  /** The broker is done with a message of this client that is telemetry or was to be acknowledged. */
   slowTelemetryDone(): void {
     this.#lane?.brokerDone();
     if (this.#again && !this.#lane!.brokerBusy) this.#goOn();
@@ -275,10 +271,12 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
 
   // The batcher's side.
 
-  acknowledge(ids: Uint16Array, count: number): void {
+  acknowledge(ids: Uint16Array, count: number, frame: OpenFrame): void {
     this.#inFlight -= count;
     if (this.#inFlight <= this.#parts.limits.perClient.inFlightMessagesMax / 2) this.#wire.resume(PAUSE.inFlight);
-    if (this.#phase !== 'closed') this.#wire.send(encodePubacks(ids, count));
+    if (this.#phase === 'closed') return;
+    this.#lane!.durable(frame, ids, count, (due, dueCount) => this.#wire.send(encodePubacks(due, dueCount)));
+    if (this.#again && !this.#lane!.acksWaiting && !this.#lane!.brokerBusy) this.#goOn();
   }
 
   appendFailed(error: SluiceError): void {
@@ -298,7 +296,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   brokerWrites(chunks: readonly Uint8Array[], done: () => void): void {
     // The broker knows a session by its subscriptions only, and calls one without them absent.
     const present = this.sessionPresent && this.#phase === 'connecting';
-    this.#wire.sendAll(present ? [withSessionPresent(chunks)] : chunks, done);
+    const requested = this.#requests.pending;
+    const packets = present ? [withSessionPresent(chunks)] : requested ? this.#requests.answer(chunks) : chunks;
+    this.#wire.sendAll(packets, done);
+    if (requested && !this.#requests.pending && this.#again) this.#goOn();
   }
 
   brokerCloses(): void {

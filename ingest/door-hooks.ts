@@ -190,7 +190,7 @@ export class DoorHooks implements BrokerHooks<Connection> {
   }
 
   published(connection: Connection, message: BrokerMessage): void {
-    if (telemetryDevice(message.topic) !== null) connection.slowTelemetryDone();
+    if (message.qos > 0 || telemetryDevice(message.topic) !== null) connection.slowTelemetryDone();
   }
 
   maySubscribe(connection: Connection, filter: string): boolean {
@@ -227,12 +227,7 @@ export class DoorHooks implements BrokerHooks<Connection> {
     const begun = handshakes.find(connection.session, packetId);
     if (begun !== undefined) {
       // The broker looks for a duplicate as soon as it may, so the first one is given the time to be remembered there.
-      const answer = (error: SluiceError | null): void => {
-        setImmediate(() => {
-          settled(error);
-          connection.slowTelemetryDone(); // the broker does not publish it again
-        });
-      };
+      const answer = (error: SluiceError | null): void => void setImmediate(() => settled(error));
       begun.then(() => answer(null), answer);
       return;
     }

@@ -1,9 +1,10 @@
 import type { Principal } from './access.ts';
+import { AckOrder } from './ack-order.ts';
 import type { Batcher } from './batcher.ts';
 import type { BrokerMessage } from './broker.ts';
 import type { DoorLimits } from './limits.ts';
 import { copyOf, readUint16 } from './mqtt-bytes.ts';
-import type { AckReceiver } from './open-frame.ts';
+import type { AckReceiver, OpenFrame } from './open-frame.ts';
 import { publishPacketProblem } from './packet-guard.ts';
 import type { Pressure } from './pressure.ts';
 import type { TelemetryFilters } from './telemetry-filters.ts';
@@ -32,11 +33,14 @@ const FAN_OUT_BYTES = 1024;
  *
  *     PUBLISH ──▶ a telemetry topic? ──no──▶ 'broker'
  *                        │ yes
- *                 QoS 0 or 1, not retained? ──no──▶ 'broker', which is then busy until `brokerDone`
+ *                 QoS 0 or 1, not retained? ──no──▶ 'broker'
  *                        │ yes
  *                 broker busy with an earlier one? ──yes──▶ 'wait', and offer it again: it must not overtake that one
  *                        │ no
  *                     'taken'
+ *
+ * What goes to the broker keeps it busy until `brokerDone`, if it is telemetry or to be acknowledged; and with QoS 1 it
+ * waits until the lane has sent its PUBACKs, since those go out in order [MQTT-4.6.0-2].
  */
 export class ExpressLane {
   /** Why the packet was 'refused'. */
@@ -44,7 +48,8 @@ export class ExpressLane {
   readonly #receiver: AckReceiver;
   readonly #parts: LaneParts;
   readonly #routes: TelemetryRoutes;
-  /** Telemetry messages that the broker has still to deal with. */
+  readonly #acks = new AckOrder<OpenFrame>();
+  /** Messages that the broker has still to deal with. */
   #brokerHas = 0;
 
   constructor(receiver: AckReceiver, principal: Principal, parts: LaneParts) {
@@ -55,6 +60,16 @@ export class ExpressLane {
 
   get brokerBusy(): boolean {
     return this.#brokerHas > 0;
+  }
+
+  /** PUBACKs are still to be sent. */
+  get acksWaiting(): boolean {
+    return this.#acks.waiting;
+  }
+
+  /** A frame is durable: gives `send` the PUBACKs that may go out now. */
+  durable(frame: OpenFrame, ids: Uint16Array, count: number, send: (ids: Uint16Array, count: number) => void): void {
+    this.#acks.durable(frame, ids, count, send);
   }
 
   brokerDone(): void {
@@ -84,7 +99,10 @@ export class ExpressLane {
       if (id === 0) return this.#refuse('packet id 0'); // [MQTT-2.3.1-1]
     }
     const frame = this.#parts.batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end);
-    if (id !== 0) frame.expect(this.#receiver, id);
+    if (id !== 0) {
+      frame.expect(this.#receiver, id);
+      this.#acks.expect(frame);
+    }
     if (this.#parts.filters.matches(route.device))
       this.#fanOut(route, first === QOS_0 ? 0 : 1, copyOf(bytes, payloadStart, end));
     return 'taken';
@@ -96,12 +114,14 @@ export class ExpressLane {
     start: number,
     bodyStart: number,
     end: number,
-  ): 'broker' | 'refused' {
+  ): 'broker' | 'wait' | 'refused' {
     const problem =
       (route === null ? this.#routes.problem : null) ??
       publishPacketProblem(bytes, start, bodyStart, end, this.#parts.limits);
     if (problem !== null) return this.#refuse(problem);
-    if (route !== null) this.#brokerHas++;
+    const qos = bytes[start] & 6;
+    if (qos === 2 && this.#acks.waiting) return 'wait';
+    if (route !== null || qos > 0) this.#brokerHas++;
     return 'broker';
   }
 

@@ -2,8 +2,8 @@ import type { SluiceError } from '../model/errors.ts';
 
 /** Whoever waits for PUBACKs: a connection. */
 export interface AckReceiver {
-  /** The messages with these packet ids are durable; the ids stand in order of arrival. `ids` is reused after the call. */
-  acknowledge(ids: Uint16Array, count: number): void;
+  /** The messages with these packet ids are durable with their frame; the ids stand in order of arrival. `ids` is reused after the call. */
+  acknowledge(ids: Uint16Array, count: number, frame: OpenFrame): void;
   /** A frame with unacknowledged messages of this receiver did not get onto the log. */
   appendFailed(error: SluiceError): void;
 }
@@ -91,7 +91,7 @@ export class OpenFrame {
 
   succeed(): void {
     for (const list of this.#lists) {
-      list.receiver!.acknowledge(list.ids, list.count);
+      list.receiver!.acknowledge(list.ids, list.count, this);
       this.#free.giveBack(list);
     }
     this.#finish(null);

@@ -27,6 +27,8 @@ export interface SessionStore extends OutgoingQueue {
   subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]>;
   outgoingEnqueueCombi(subscriptions: MatchedSubscription[], packet: OutgoingPacket): Promise<void>;
   outgoingStream(client: StoredClient): Readable;
+  /** Rejects when the QoS 2 message is not known. */
+  incomingGetPacket(client: { id: string }, packet: { messageId?: number }): Promise<unknown>;
   createRetainedStreamCombi(filters: string[]): Readable;
 }
 

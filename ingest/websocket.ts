@@ -28,10 +28,16 @@ export function acceptWebSockets(
       socket.close(1002, 'the subprotocol is mqtt');
       return;
     }
-    socket.on('message', (_data, isBinary) => {
-      if (!isBinary) socket.close(1003, 'binary frames only');
+    const stream = createWebSocketStream(socket);
+    // The stream takes text for bytes; what is no binary frame must not get that far [MQTT-6.0.0-1].
+    const [take] = socket.listeners('message') as ((data: unknown, isBinary: boolean) => void)[];
+    socket.off('message', take);
+    socket.on('message', (data, isBinary) => {
+      if (socket.readyState !== socket.OPEN) return;
+      if (isBinary) take.call(socket, data, isBinary);
+      else socket.close(1003, 'binary frames only');
     });
-    onStream(createWebSocketStream(socket), request);
+    onStream(stream, request);
   });
   return { close: () => sockets.close() };
 }
