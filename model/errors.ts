@@ -36,7 +36,11 @@ const CODES = {
   FRAME_MALFORMED: { retryable: false, remedy: 'the bytes are not a frame; see ARCHITECTURE.md, "Frames"' },
   FRAME_TOO_LARGE: { retryable: false, remedy: 'raise log.frameBytesMax, or send smaller messages' },
   LOG_CLOSED: { retryable: false, remedy: '' },
-  LOG_FULL: { retryable: true, remedy: 'shorten log.retention, or raise log.mapBytesMax' },
+  LOG_FULL: {
+    retryable: true,
+    remedy:
+      'see whether processors are behind, since what is not processed is kept; shorten log.retention, or raise log.mapBytesMax',
+  },
   LOG_LOCKED: { retryable: false, remedy: 'stop the other process, or give this one a data directory of its own' },
   LOG_NOT_WRITER: { retryable: false, remedy: 'only the role that owns a topic may append to it' },
   LOG_OFFSET_GONE: { retryable: false, remedy: 'read from the first offset that is still held' },
