@@ -16,7 +16,7 @@ import { gatewayMetrics, type MetricsText, ownGatewayMetrics } from './metrics.t
 import { type GatewayInfo, Overview, StoreProbe } from './overview.ts';
 import { text, texts } from './params.ts';
 import { HttpProblem } from './problem.ts';
-import { vitalFindings } from './reasons.ts';
+import { restartFindings, vitalFindings } from './reasons.ts';
 import { buildServer, type RawRoute, type StreamRoute } from './server.ts';
 import { StatsBoard } from './stats-board.ts';
 import { followStats, jsonPayloads } from './stats-feed.ts';
@@ -84,6 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const ownFindings = (): string[] => {
     const found: string[] = [];
     if (options.vitals) vitalFindings(options.vitals(), clock.nowMs(), found);
+    if (options.supervision) restartFindings(options.supervision(), found);
     return found;
   };
   const source: GatewaySource = {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Histogram } from '../model/histogram.ts';
 import type { DoorStats, LogStats, ProcessorStats, RoleStats, Vitals } from '../model/stats.ts';
 import { doorStats, processorStats } from './gateway.fixture.ts';
-import { findingsOf } from './reasons.ts';
+import { findingsOf, restartFindings } from './reasons.ts';
 
 const NOW = 1_700_000_100_000;
 const GIB = 2 ** 30;
@@ -133,5 +133,20 @@ describe('reasons', () => {
   it('tell that a role does not do its work', () => {
     expect(findingsOf(door({ listening: false }), NOW).down).toEqual(['does not take MQTT connections']);
     expect(findingsOf(processor({ running: false }), NOW).down).toEqual(['does not process']);
+  });
+
+  it('tell what the supervisor has seen', () => {
+    const found: string[] = [];
+    restartFindings(
+      {
+        restarts: [{ role: 'door', reason: 'signal SIGKILL', count: 5 }],
+        backoffMs: [
+          { role: 'door', ms: 4000 },
+          { role: 'gateway', ms: 0 },
+        ],
+      },
+      found,
+    );
+    expect(found).toEqual(['door is started again after 4.0 s; it has ended 5 times (signal SIGKILL): see its log']);
   });
 });

@@ -1,4 +1,4 @@
-import type { DoorStats, LogStats, ProcessorStats, RoleStats, Vitals } from '../model/stats.ts';
+import type { DoorStats, LogStats, ProcessorStats, RoleStats, Supervision, Vitals } from '../model/stats.ts';
 
 /**
  * Why a role is not well: what, how much, for how long, and what to change. The same words are said by the role itself
@@ -120,6 +120,17 @@ export function vitalFindings(vitals: Vitals, nowMs: number, degraded: string[])
     degraded.push(
       `the clock jumped ${seconds(Math.abs(clockJumpMs))} ${way} ${seconds(Math.max(0, nowMs - clockJumpAtMs))} ago: times received are off by that; let NTP slew the clock`,
     );
+  }
+}
+
+/** Of roles that the supervisor keeps waiting before it starts them again. */
+export function restartFindings(supervision: Supervision | null, degraded: string[]): void {
+  for (const { role, ms } of supervision?.backoffMs ?? []) {
+    if (ms === 0) continue;
+    const ends = supervision?.restarts.filter((r) => r.role === role) ?? [];
+    const count = ends.reduce((sum, r) => sum + r.count, 0);
+    const why = ends.map((r) => r.reason).join(', ');
+    degraded.push(`${role} is started again after ${seconds(ms)}; it has ended ${times(count)} (${why}): see its log`);
   }
 }
 
