@@ -8,6 +8,7 @@ export function unleash(world: World, program: SimProgram): void {
   const { plan, scheduler } = world;
   const random = new Random(world.seed, 'chaos');
   const anyProcessor = () => random.int(0, plan.processors - 1);
+  const anyDoor = () => random.int(0, plan.doors - 1);
   const forAWhile = (meanMs: number, what: string, end: () => void) => scheduler.at(random.delay(meanMs), what, end);
   const every = (name: keyof Faults, strike: () => void) => {
     const meanMs = plan.faults[name];
@@ -21,8 +22,8 @@ export function unleash(world: World, program: SimProgram): void {
       });
     next();
   };
-  every('doorCrashMs', () => program.crashDoor());
-  every('doorRestartMs', () => program.restartDoor());
+  every('doorCrashMs', () => program.crashDoor(anyDoor()));
+  every('doorRestartMs', () => program.restartDoor(anyDoor()));
   every('processorCrashMs', () => program.crashProcessor(anyProcessor()));
   every('processorRestartMs', () => void program.restartProcessor(anyProcessor()));
   every('storeCrashMs', () => program.crashStore(false));

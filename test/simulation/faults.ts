@@ -7,6 +7,9 @@ import { Random } from './random.ts';
 export interface Plan {
   log: 'disk' | 'kafka';
   partitions: number;
+  doors: number;
+  /** By how much the clock of the second door differs. */
+  doorSkewMs: number;
   processors: number;
   workers: number;
   devices: number;
@@ -80,6 +83,8 @@ export function planOf(seed: number): Plan {
   return {
     log,
     partitions: r.int(1, 3),
+    doors: log === 'kafka' ? r.int(1, 2) : 1,
+    doorSkewMs: r.chance(0.5) ? 0 : r.int(-90_000, 90_000),
     processors: log === 'kafka' ? r.int(1, 3) : 1,
     workers: r.int(1, 2),
     devices,

@@ -25,7 +25,7 @@ export class SimProgram {
   readonly checkpoints: SimCheckpoints;
   readonly devices: SimDevice[];
   readonly processors: (ProcessorRole | null)[];
-  door: SimDoor | null = null;
+  readonly doors: (SimDoor | null)[];
   readonly group: SimGroup;
   readonly #sole: SoleConsumer;
   readonly #world: World;
@@ -38,9 +38,10 @@ export class SimProgram {
     this.checkpoints = new SimCheckpoints(world);
     this.group = new SimGroup(this.log, world);
     this.#sole = new SoleConsumer(this.log, world);
-    this.devices = Array.from({ length: world.plan.devices }, (_, i) => new SimDevice(world, i, () => this.door));
+    this.doors = Array.from({ length: world.plan.doors }, () => null);
+    this.devices = Array.from({ length: world.plan.devices }, (_, i) => new SimDevice(world, i, this.doors));
     this.processors = Array.from({ length: world.plan.processors }, () => null);
-    this.#startDoor();
+    for (let i = 0; i < this.doors.length; i++) this.#startDoor(i);
     for (let i = 0; i < this.processors.length; i++) this.#startProcessor(i);
   }
 
@@ -55,23 +56,25 @@ export class SimProgram {
     return this.#world.plan.log === 'kafka' ? this.group : this.#sole;
   }
 
-  #startDoor(): void {
-    const process = this.#world.process('door');
-    this.door = new SimDoor(this.#world, process, this.log.open(process, this.#consumers()));
+  #startDoor(index: number): void {
+    // Doors of a cluster are on hosts of their own, whose clocks differ.
+    const process = this.#world.process('door', index * this.#world.plan.doorSkewMs);
+    this.doors[index] = new SimDoor(this.#world, process, this.log.open(process, this.#consumers()));
   }
 
-  crashDoor(): void {
-    if (this.door === null) return;
-    this.door.crash();
-    this.door = null;
-    this.#later('door starts', () => this.#startDoor());
+  crashDoor(index: number): void {
+    const door = this.doors[index];
+    if (door === null) return;
+    door.crash();
+    this.doors[index] = null;
+    this.#later('door starts', () => this.#startDoor(index));
   }
 
-  restartDoor(): void {
-    const { door } = this;
+  restartDoor(index: number): void {
+    const door = this.doors[index];
     if (door === null) return;
     const end = () => {
-      if (this.door === door) this.crashDoor();
+      if (this.doors[index] === door) this.crashDoor(index);
     };
     void door.stop().then(end);
     this.#world.scheduler.at(10_000, 'door is killed', end);
@@ -165,7 +168,7 @@ export class SimProgram {
   }
 
   losePower(): void {
-    this.crashDoor();
+    for (let i = 0; i < this.doors.length; i++) this.crashDoor(i);
     for (let i = 0; i < this.processors.length; i++) this.crashProcessor(i);
     this.crashStore(true);
   }
@@ -173,17 +176,22 @@ export class SimProgram {
   /** Everything that was sent has been worked off. */
   drained(): boolean {
     if (!this.devices.every((device) => device.done) || this.store.onTheWay > 0) return false;
-    if (this.door === null || this.door.pressure.bytes > 0) return false;
+    if (this.doors.some((door) => door === null || door.pressure.bytes > 0)) return false;
     for (let p = 0; p < this.log.partitions; p++) {
       const frames = this.log.frames('telemetry', p);
-      if (frames.length > 0 && (this.log.commits.get(p) ?? 0) !== frames[frames.length - 1].offset + 1) return false;
+      if (frames.length > 0 && this.#doneTo(p) <= frames[frames.length - 1].offset) return false;
     }
     return true;
   }
 
-  /** Ends the door: what it still had to say is on the log then. */
-  async closeDoor(): Promise<void> {
-    await this.door?.stop();
+  /** A commit of a member that was put out has no effect; its checkpoint says how far it has come all the same. */
+  #doneTo(partition: number): number {
+    return Math.max(this.log.commits.get(partition) ?? 0, this.checkpoints.furthest.get(partition) ?? 0);
+  }
+
+  /** Ends the doors: what they still had to say is on the log then. */
+  async closeDoors(): Promise<void> {
+    await Promise.all(this.doors.map((door) => door?.stop()));
   }
 
   async closeProcessors(): Promise<void> {

@@ -129,7 +129,7 @@ export class Process {
   readonly clock: Clock;
   readonly #onKill: (() => void)[] = [];
 
-  constructor(name: string, scheduler: Scheduler, host: HostClock) {
+  constructor(name: string, scheduler: Scheduler, host: Pick<HostClock, 'nowMs'>) {
     this.name = name;
     this.scheduler = scheduler;
     this.clock = {

@@ -12,6 +12,8 @@ interface Kept extends Checkpoint {
 export class SimCheckpoints {
   readonly #world: World;
   readonly #kept = new Map<number, Kept[]>();
+  /** The furthest that somebody has saved each partition at. */
+  readonly furthest = new Map<number, number>();
 
   constructor(world: World) {
     this.#world = world;
@@ -43,6 +45,7 @@ export class SimCheckpoints {
     let saved = false;
     const save = (damaged: boolean) => {
       saved = true;
+      this.furthest.set(partition, Math.max(offsetNext, this.furthest.get(partition) ?? 0));
       const before = this.#of(partition).find((k) => !k.damaged);
       this.#kept.set(partition, [{ ...kept, damaged }, ...(before === undefined ? [] : [before])]);
       world.scheduler.note(`checkpoint ${partition}@${offsetNext}${damaged ? ' torn' : ''}`);

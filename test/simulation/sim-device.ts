@@ -20,7 +20,7 @@ export class SimDevice {
   /** All that it ever handed to a connection, in order, each once. */
   readonly sent: Sent[] = [];
   readonly #world: World;
-  readonly #door: () => SimDoor | null;
+  readonly #doors: readonly (SimDoor | null)[];
   readonly #random: Random;
   readonly #payloads: Payloads;
   readonly #unacknowledged = new Map<number, Sent>();
@@ -29,12 +29,12 @@ export class SimDevice {
   #link: Link | null = null;
   #packetId = 0;
 
-  constructor(world: World, number: number, door: () => SimDoor | null) {
+  constructor(world: World, number: number, doors: readonly (SimDoor | null)[]) {
     this.#world = world;
     this.#random = new Random(world.seed, `device ${number}`);
     this.id = this.#random.chance(0.1) ? `é-${number}` : `d${number}`;
     this.#payloads = new Payloads(this.#random);
-    this.#door = door;
+    this.#doors = doors;
     this.#toMake = world.plan.messagesPerDevice;
     world.scheduler.at(world.delay(200), `${this.id} begins`, () => {
       this.#connect();
@@ -60,7 +60,7 @@ export class SimDevice {
   }
 
   #connect(): void {
-    const door = this.#door();
+    const door = this.#random.pick(this.#doors);
     const link = door?.connect(this) ?? null;
     if (link === null) {
       this.#world.scheduler.at(this.#random.between(50, 500), `${this.id} tries again`, () => this.#connect());

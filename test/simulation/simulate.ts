@@ -59,11 +59,10 @@ async function work(world: World, program: SimProgram, failures: string[]): Prom
     return;
   }
   world.ticking = false;
-  let doorClosed = false;
+  let doorsClosed = false;
   // A commit of a member that was put out has no effect; the next frame's has, and there is always a next tick.
   const tick = () => {
-    const { door } = program;
-    if (!doorClosed) door?.batcher.tick(door.process.clock.nowMs());
+    if (!doorsClosed) for (const door of program.doors) door?.batcher.tick(door.process.clock.nowMs());
     scheduler.at(20_000, 'a late tick', tick);
   };
   scheduler.at(20_000, 'a late tick', tick);
@@ -72,16 +71,16 @@ async function work(world: World, program: SimProgram, failures: string[]): Prom
     failures.push('liveness: the log was not worked off long after the faults have ended');
     return;
   }
-  // As SIGTERM does it: first the door, then the processors, when they have done what is on the log.
-  doorClosed = true;
+  // As SIGTERM does it: first the doors, then the processors, when they have done what is on the log.
+  doorsClosed = true;
   let closed = 0;
   const count = () => {
     closed++;
   };
-  void program.closeDoor().then(count);
-  const doorIsDone = () => closed === 1 && program.drained();
-  if (!(await scheduler.run(doorIsDone, untilMs + 60_000, afterStep))) {
-    failures.push('liveness: the door does not close, or what it said last is not worked off');
+  void program.closeDoors().then(count);
+  const doorsAreDone = () => closed === 1 && program.drained();
+  if (!(await scheduler.run(doorsAreDone, untilMs + 60_000, afterStep))) {
+    failures.push('liveness: the doors do not close, or what they said last is not worked off');
     return;
   }
   void program.closeProcessors().then(count);

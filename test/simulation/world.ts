@@ -29,8 +29,9 @@ export class World {
     this.ownership = new Ownership();
   }
 
-  process(role: string): Process {
-    return new Process(`${role}#${++this.#processes}`, this.scheduler, this.host);
+  /** A new process, on a host whose clock differs by so much. */
+  process(role: string, skewMs = 0): Process {
+    return new Process(`${role}#${++this.#processes}`, this.scheduler, { nowMs: () => this.host.nowMs() + skewMs });
   }
 
   count(what: string, by = 1): void {
