@@ -28,7 +28,7 @@ type Minute = Record<LedgerCount | 'missing' | 'unclaimed', number>;
 
 const HOUR_MS = 3_600_000;
 const SPAN_MS = 24 * HOUR_MS;
-/** Minutes of before this are taken not to change any more; they are read once. */
+/** Minutes that every partition's clock has passed by this much do not change any more; they are read once. */
 const CLOSED_MS = 5 * MINUTE_MS;
 const FRESH_MS = 5_000;
 const GAPS_FRESH_MS = 60_000;
@@ -71,7 +71,7 @@ export class LedgerBoard {
     for (let fromMs = Math.max(firstMs, this.#closedMs); fromMs < endMs; fromMs += HOUR_MS) {
       await this.#read(fromMs, Math.min(endMs, fromMs + HOUR_MS));
     }
-    this.#closedMs = thisMinuteMs - CLOSED_MS;
+    this.#closedMs = Math.min(thisMinuteMs, await this.#countedByAllMs(firstMs)) - CLOSED_MS;
     const { missing } = this.#answer().gaps;
     if (missing === 0) this.#gapDevices = [];
     else if (nowMs - this.#gapsMs >= GAPS_FRESH_MS || this.#gapDevices.length === 0) {
@@ -100,6 +100,16 @@ export class LedgerBoard {
       const minute = { ...counts, missing: Number(row.missing), unclaimed: Number(row.unclaimed) } as Minute;
       this.#minutes.set(Number(row.minute_ms), minute);
     }
+  }
+
+  /** The minute that the partition furthest behind has come to; 0 when that is not known. */
+  async #countedByAllMs(fromMs: number): Promise<number> {
+    const [row] = await this.#gate.query<{ counted_ms: number | string }>(
+      `SELECT toUnixTimestamp64Milli(min(newest)) AS counted_ms FROM (
+         SELECT max(minute) AS newest FROM ledger WHERE minute >= ${at('fromMs')} AND device = '' GROUP BY \`partition\`)`,
+      { fromMs },
+    );
+    return Number(row?.counted_ms ?? 0);
   }
 
   async #readGaps(fromMs: number): Promise<{ device: string; missing: number }[]> {
