@@ -1,4 +1,4 @@
-import { errorType, type KafkaClientOptions, kafkaClient, TOPIC_RESOURCE, unavailable } from './kafka-client.ts';
+import { errorType, type KafkaClientOptions, kafkaClient, pause, TOPIC_RESOURCE, unavailable } from './kafka-client.ts';
 
 export interface KafkaTopicFacts {
   topic: string;
@@ -10,7 +10,7 @@ export interface KafkaTopicFacts {
   replicationFactor: number;
   /** The topic's configuration, as far as it was asked for. */
   config: Record<string, string>;
-  /** Frames from the group's committed offset to the end; null without a group. */
+  /** Frames from the group's committed offset to the end; null where it was not asked for, or nobody could tell. */
   behind: number | null;
 }
 
@@ -82,13 +82,35 @@ async function framesBehind(
   admin: ReturnType<ReturnType<typeof kafkaClient>['admin']>,
   topic: string,
   groupId: string,
-): Promise<number> {
+): Promise<number | null> {
   const ends = await admin.fetchTopicOffsets(topic);
-  const [committed] = await admin.fetchOffsets({ groupId, topics: [topic] });
+  const committed = await committedBy(admin, topic, groupId);
+  if (committed === null) return null;
   let behind = 0;
   for (const { partition, offset, low } of ends) {
-    const at = Number(committed?.partitions.find((p) => p.partition === partition)?.offset ?? -1);
+    const at = Number(committed.get(partition) ?? -1);
     behind += Math.max(0, Number(offset) - Math.max(at, Number(low)));
   }
   return behind;
+}
+
+/** The coordinator of a group is not to be had for a moment, when the cluster has just begun or has moved it. */
+const COORDINATOR_TRIES = 15;
+
+/** Null when no broker says that the group is its own. */
+async function committedBy(
+  admin: ReturnType<ReturnType<typeof kafkaClient>['admin']>,
+  topic: string,
+  groupId: string,
+): Promise<Map<number, string> | null> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const [found] = await admin.fetchOffsets({ groupId, topics: [topic] });
+      return new Map(found?.partitions.map(({ partition, offset }) => [partition, offset]));
+    } catch (error) {
+      if (!/COORDINATOR/.test(errorType(error))) throw error;
+      if (tries === COORDINATOR_TRIES) return null;
+      await pause(200);
+    }
+  }
 }

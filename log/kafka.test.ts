@@ -7,6 +7,7 @@ import { checkpointsContract } from './checkpoints.contract.ts';
 import { openKafkaLog } from './kafka.ts';
 import { openKafkaCheckpoints } from './kafka-checkpoints.ts';
 import { kafkaClient } from './kafka-client.ts';
+import { inspectKafka } from './kafka-inspect.ts';
 import { logContract, PARTITIONS } from './log.contract.ts';
 import { Collector, eventually, Member, range, readAll, text, textOf } from './log.fixture.ts';
 import type { Log } from './log.ts';
@@ -49,6 +50,32 @@ describe.skipIf(skip !== null)(`with a real broker${skip === null ? '' : ` (skip
     },
     hugeBytes: 20 << 20,
     skips: {},
+  });
+
+  it('is looked at from outside, and changed by nothing of that', async () => {
+    const prefix = freshPrefix();
+    const topic = `${prefix}${TELEMETRY}`;
+    const connection = { brokers: [broker.brokers], clientId: 'test' };
+    const look = () => inspectKafka(connection, [topic], { id: `${prefix}group`, topic });
+    const absent = { topic, partitions: 0, replicationFactor: 0, behind: null };
+    expect((await look()).topics).toMatchObject([absent]);
+    expect((await look()).topics).toMatchObject([absent]);
+    const log = await open(prefix);
+    for (let i = 0; i < 3; i++) await log.append(TELEMETRY, i % PARTITIONS, text('frame'));
+    const { brokers, topics } = await look();
+    expect(brokers).toBe(1);
+    expect(topics).toMatchObject([
+      {
+        partitions: PARTITIONS,
+        partitionsWithoutLeader: 0,
+        partitionsUnderReplicated: 0,
+        replicationFactor: 1,
+        behind: 3,
+      },
+    ]);
+    expect(Number(topics[0].config['max.message.bytes'])).toBeGreaterThan(1 << 20);
+    expect(topics[0].config).toMatchObject({ 'min.insync.replicas': '1', 'cleanup.policy': 'delete' });
+    await log.close();
   });
 
   checkpointsContract('Kafka', {
