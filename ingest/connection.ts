@@ -377,24 +377,22 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       if (this.#wire.closedForMs(nowMs) > READ_OUT_MS) this.#end();
       return;
     }
-    if (this.#wire.stalledForMs(nowMs) > this.#parts.limits.subscriberStallMsMax) {
+    const { subscriberStallMsMax, connectTimeoutMs, packetTimeoutMs } = this.#parts.limits;
+    if (this.#wire.stalledForMs(nowMs) > subscriberStallMsMax) {
       this.close('it does not drain what it is sent; see mqtt.subscriberStallMsMax');
       return;
     }
     if (this.#phase === 'fresh') {
-      if (nowMs - this.#openedMs > this.#parts.limits.connectTimeoutMs) this.close('no CONNECT in time');
+      if (nowMs - this.#openedMs > connectTimeoutMs) this.close('no CONNECT in time');
       return;
     }
     if (this.#wire.paused) {
       this.#partial.postpone(nowMs);
       return;
     }
-    const { packetTimeoutMs } = this.#parts.limits;
-    if (this.#partial.ageMs(nowMs) > packetTimeoutMs) {
+    if (this.#partial.ageMs(nowMs) > packetTimeoutMs)
       this.close(`a packet was not complete after ${packetTimeoutMs} ms; see mqtt.packetTimeoutMs`);
-      return;
-    }
-    if (this.#keepAliveMs === 0) return;
-    if (nowMs - this.#wire.heardMs > this.#keepAliveMs) this.close('silent for one and a half times its keep-alive');
+    else if (this.#keepAliveMs > 0 && nowMs - this.#wire.heardMs > this.#keepAliveMs)
+      this.close('silent for one and a half times its keep-alive');
   }
 }

@@ -136,7 +136,7 @@ const subscribe: Flood = {
 
 const offline: Flood = {
   name: 'offline queues',
-  about: '50 absent sessions subscribed to everything, 20,000 messages of 1 KiB',
+  about: '50 absent sessions subscribed to everything, 60,000 messages of 1 KiB',
   async run({ port }) {
     for (let i = 0; i < 50; i++) {
       const socket = await accepted(port, `absent-${i}`, false);
@@ -146,7 +146,7 @@ const offline: Flood = {
     }
     const publisher = await accepted(port, 'offline-publisher');
     const payload = Buffer.alloc(KIB);
-    for (let n = 0; n < 20_000; n++) {
+    for (let n = 0; n < 60_000; n++) {
       await publisher.sendAll(publishPacket('offline/x', payload, (n % 65_535) + 1));
       if (n % 100 === 99) await many(publisher, 100);
     }
