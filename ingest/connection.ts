@@ -237,11 +237,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
 
   /** Holds the packet that the scanner stands at until its client may bring another. */
   #tooFast(rate: ClientRate): boolean {
-    const { clock } = this.#parts;
-    const waitMs = rate.waitMs(clock.nowMs());
+    const waitMs = rate.waitMs(this.#parts.clock.nowMs());
     if (waitMs === 0) return false;
     this.#holdPacket();
-    clock.after(waitMs, () => {
+    this.#parts.clock.after(waitMs, () => {
       if (this.#again && this.#phase === 'ready') this.#goOn();
     });
     return true;

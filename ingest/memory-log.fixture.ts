@@ -73,6 +73,11 @@ export class MemoryLog implements Log {
     return frames;
   }
 
+  /** The frames of one partition, in order. */
+  framesOf(partition: number, topic = TELEMETRY): readonly LogFrame[] {
+    return this.#of(topic, partition);
+  }
+
   frames(topic = TELEMETRY): LogFrame[] {
     return Array.from({ length: this.partitions }, (_, p) => this.#of(topic, p)).flat();
   }
