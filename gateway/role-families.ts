@@ -41,6 +41,12 @@ export const DOOR: readonly Family<DoorStats>[] = [
     'Subscribers disconnected for reading too slowly',
     (r) => r.subscribersCutOff,
   ),
+  labelled('gauge', 'sluice_door_broker_held', 'What the broker holds in memory for clients, by kind', (r) =>
+    byKey('kind', r.held).filter((sample) => !isTurnedAway(sample)),
+  ),
+  labelled('counter', 'sluice_door_broker_turned_away_total', 'What the broker dropped or refused at a bound', (r) =>
+    byKey('kind', r.held).filter(isTurnedAway),
+  ),
   histogram(
     'sluice_door_acknowledgement_duration_seconds',
     'From the first message of a frame to its acknowledgements, counted once for each message',
@@ -131,6 +137,11 @@ export const VITALS: readonly Family<{ role: string; vitals?: Vitals }>[] = [
     (v) => v.clockJumps,
   ),
 ];
+
+/** Those names count since the start; the others say what is held now. */
+function isTurnedAway({ labels }: Sample): boolean {
+  return /(Dropped|Refused)$/.test(String(labels.kind));
+}
 
 function vital(
   kind: 'gauge' | 'counter',
