@@ -22,7 +22,7 @@ if (values.seed !== undefined) await replay(Number(values.seed));
 else await many();
 
 async function replay(seed: number): Promise<void> {
-  const outcome = await simulate(seed, { keepTrace: true });
+  const outcome = await simulate(seed, { trace: 'lines' });
   if (!values.quiet) for (const line of outcome.lines ?? []) console.log(line);
   console.log(JSON.stringify(outcome.plan, null, 1));
   console.log(JSON.stringify(Object.fromEntries(outcome.counts)));

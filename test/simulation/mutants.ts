@@ -163,27 +163,9 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'this.#since[slot] = 0;',
   },
   {
-    name: 'pass over a thread that lost its partition when the state is saved',
-    file: 'processors/partition-run.js',
-    from: "answer.kind === 'unknown' && generation === this.#generation",
-    to: 'false',
-  },
-  {
     name: 'save the rows of the ledger without what was counted',
     file: 'processors/partition-state.js',
     from: 'state.ledger.restore(',
     to: 'new state.ledger.constructor(0, 5000, state.series.devices).restore(',
-  },
-  {
-    name: 'save a state of another generation',
-    file: 'processors/partition-run.js',
-    from: '        if (generation !== this.#generation)\n            return;\n        await checkpoints.save(',
-    to: '        await checkpoints.save(',
-  },
-  {
-    name: 'accept tasks of an earlier generation',
-    file: 'processors/slot-work.js',
-    from: 'held === undefined || held.generation !== generation',
-    to: 'held === undefined',
   },
 ];

@@ -1,5 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { Clock, TimerHandle } from '../../model/clock.ts';
+
+export type Trace = 'none' | 'hash' | 'lines';
 
 interface Event {
   atMs: number;
@@ -18,12 +20,14 @@ export class Scheduler {
   steps = 0;
   /** Lines of the trace, when they are kept. */
   readonly lines: string[] | null;
-  readonly #hash = createHash('sha256');
+  readonly #hash: Hash | null;
   readonly #heap: Event[] = [];
   #order = 0;
 
-  constructor(keepTrace: boolean) {
-    this.lines = keepTrace ? [] : null;
+  /** `trace`: nothing, its hash, or its lines as well. Most of what many seeds do would go into traces that nobody reads. */
+  constructor(trace: Trace) {
+    this.lines = trace === 'lines' ? [] : null;
+    this.#hash = trace === 'none' ? null : createHash('sha256');
   }
 
   at(delayMs: number, label: string, run: () => void): TimerHandle {
@@ -38,13 +42,14 @@ export class Scheduler {
 
   /** Notes what happens, for the trace. */
   note(text: string): void {
+    if (this.#hash === null) return;
     const line = `${this.nowMs.toFixed(3)} ${text}`;
     this.#hash.update(line);
     this.lines?.push(line);
   }
 
   hash(): string {
-    return this.#hash.copy().digest('hex');
+    return this.#hash?.copy().digest('hex') ?? '';
   }
 
   /** Works at events until `done` says so, or `untilMs` has come, or there are none. `afterStep` may throw. */

@@ -2,6 +2,7 @@ import { unleash } from './chaos.ts';
 import { check, checkBounds } from './checks.ts';
 import { type Plan, planOf } from './faults.ts';
 import { SimProgram } from './program.ts';
+import type { Trace } from './scheduler.ts';
 import { World } from './world.ts';
 
 export interface Outcome {
@@ -9,7 +10,7 @@ export interface Outcome {
   plan: Plan;
   /** What was found wrong; empty when all is well. */
   failures: string[];
-  /** Of the whole trace: equal for equal runs. */
+  /** Of the whole trace, when there is one: equal for equal runs. */
   hash: string;
   steps: number;
   virtualMs: number;
@@ -23,9 +24,9 @@ const DRAIN_MS_MAX = 180_000;
 const STEPS_MAX = 400_000;
 
 /** Runs one seed to its end and judges it. */
-export async function simulate(seed: number, options: { keepTrace?: boolean; plan?: Plan } = {}): Promise<Outcome> {
+export async function simulate(seed: number, options: { trace?: Trace; plan?: Plan } = {}): Promise<Outcome> {
   const plan = options.plan ?? planOf(seed);
-  const world = new World(seed, plan, options.keepTrace ?? false);
+  const world = new World(seed, plan, options.trace ?? 'none');
   const { scheduler } = world;
   const failures: string[] = [];
   const unnoticed = (error: unknown) => {

@@ -1,6 +1,6 @@
 import type { Plan } from './faults.ts';
 import { Random } from './random.ts';
-import { HostClock, Process, Scheduler } from './scheduler.ts';
+import { HostClock, Process, Scheduler, type Trace } from './scheduler.ts';
 
 /** What every part of the simulated world needs. */
 export class World {
@@ -20,10 +20,10 @@ export class World {
   readonly counts = new Map<string, number>();
   #processes = 0;
 
-  constructor(seed: number, plan: Plan, keepTrace: boolean) {
+  constructor(seed: number, plan: Plan, trace: Trace) {
     this.seed = seed;
     this.plan = plan;
-    this.scheduler = new Scheduler(keepTrace);
+    this.scheduler = new Scheduler(trace);
     this.host = new HostClock(this.scheduler, plan.startMs);
     this.random = new Random(seed, 'world');
     this.ownership = new Ownership();
