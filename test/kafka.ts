@@ -24,9 +24,8 @@ const script = fileURLToPath(new URL('../docker/kafka/start.sh', import.meta.url
  * these tests never fall silent there. Give topics a prefix of their own, so that one broker serves all tests of a file.
  */
 export async function startKafka(): Promise<KafkaBroker | { skip: string }> {
-  const missing = ['java', 'mvn'].filter((tool) => !isInstalled(tool));
-  if (missing.length > 0) {
-    const reason = `real Kafka needs ${missing.join(' and ')}, which is not installed`;
+  const reason = kafkaMissing();
+  if (reason !== null) {
     if (process.env.CI === 'true') throw new Error(reason);
     return { skip: reason };
   }
@@ -45,6 +44,12 @@ export async function startKafka(): Promise<KafkaBroker | { skip: string }> {
     },
   };
   return broker;
+}
+
+/** Why there can be no broker here; null when there can. */
+export function kafkaMissing(): string | null {
+  const missing = ['java', 'mvn'].filter((tool) => !isInstalled(tool));
+  return missing.length === 0 ? null : `real Kafka needs ${missing.join(' and ')}, which is not installed`;
 }
 
 interface Running {
