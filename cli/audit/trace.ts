@@ -121,7 +121,7 @@ export function printTrace(t: Trace): string {
     if (typeof m.frame === 'string') lines.push(`  frame      ${m.frame}`);
     else {
       lines.push(
-        `  frame      ${m.frame.bytes} bytes, ${m.frame.messages} messages, on the log from ${time(m.frame.appendedMs)} on`,
+        `  frame      ${m.frame.bytes} bytes, ${m.frame.messages} message${m.frame.messages === 1 ? '' : 's'}, on the log from ${time(m.frame.appendedMs)} on`,
       );
       lines.push(`  topic      ${m.frame.topic}`, `  payload    ${m.frame.payload}`);
     }
