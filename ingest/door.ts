@@ -179,6 +179,8 @@ class OpenDoor implements Door {
     const wanted = this.#limits.connectionsMax;
     if (openFilesMax === undefined || openFilesMax >= wanted + OTHER_FILES) return wanted;
     const possible = Math.max(1, openFilesMax - OTHER_FILES);
+    // A few fewer are not worth a line at every start; `sluice doctor` tells of them.
+    if (possible >= 0.9 * wanted) return possible;
     this.#logger.warn('fewer connections can be taken than mqtt.connectionsMax says', {
       possible,
       connectionsMax: wanted,
