@@ -4,6 +4,7 @@ import type { MqttClient } from 'mqtt';
 import { generate } from 'mqtt-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../model/errors.ts';
+import { leftOutWithout } from '../test/tools.ts';
 import { eventually, openTestDoor, settle, type TestDoor, telemetry } from './door.fixture.ts';
 
 const run = promisify(execFile);
@@ -252,7 +253,8 @@ describe('the clients of Mosquitto', async () => {
     (error: { code?: string }) => error.code !== 'ENOENT',
   );
 
-  it.skipIf(!installed)('publish with ids of their own and subscribe to all devices', async () => {
+  const missing = leftOutWithout('mosquitto_pub', installed);
+  it.skipIf(missing !== '')(`publish with ids of their own and subscribe to all devices${missing}`, async () => {
     door = await openTestDoor();
     const port = String(door.port);
     const subscriber = run('mosquitto_sub', ['-p', port, '-t', 'devices/#', '-C', '3', '-v']);
