@@ -68,7 +68,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const board = new StatsBoard();
   const gate = new StoreGate(store, clock);
   const hub = new WatchHub(gate, clock, logger);
-  const streams = new Streams(hub);
+  const streams = new Streams(hub, clock);
   const probe = new StoreProbe(store, clock);
   const troubles = new Set<string>();
   const overview = new Overview({
@@ -177,7 +177,7 @@ function followAlarms(
           logger.warn('an alarm event could not be read', { partition, offset: frame.offset, reason }),
         ) as AlarmCloudEvent[];
         for (const event of events) {
-          if (typeof event?.data?.id === 'string') streams.broadcast('alarm', JSON.stringify(event.data));
+          if (typeof event?.data?.id === 'string') streams.alarm(JSON.stringify(event.data));
         }
       }
       overview.countSoon();

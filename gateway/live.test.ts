@@ -54,6 +54,10 @@ describe('live events', () => {
     );
     expect(all.find((e) => e.event === 'alarm')!.data).toMatchObject({ id: 'live-1', severity: 'critical' });
     expect(all.filter((e) => e.event === 'stats')[1].data).toMatchObject({ info: { version: '1.2.3' } });
+
+    // Who comes after it, as a page does that opens its stream anew, is told of it all the same.
+    const later = await readEvents(`${gateway.url}/api/events`, (seen) => seen.some((e) => e.event === 'alarm'));
+    expect(later.find((e) => e.event === 'alarm')!.data).toMatchObject({ id: 'live-1' });
   });
 
   it('follow the readings of a device: the newest frame, then each new reading once, of the metrics asked for', async () => {

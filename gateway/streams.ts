@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Clock } from '../model/clock.ts';
 import { HttpProblem } from './problem.ts';
 import { SseClient } from './sse.ts';
 import { DEVICES_MAX, type WatchHub } from './watch.ts';
@@ -6,14 +7,24 @@ import { DEVICES_MAX, type WatchHub } from './watch.ts';
 /** Event streams that are served at once. */
 export const STREAMS_MAX = 200;
 
+/**
+ * Alarm events that a new stream is given first. A page that opens its stream anew has missed what came in between, and the store
+ * may not have it yet when the page asks. Receivers know an alarm by its id and version, so a repeated event changes nothing.
+ */
+const ALARMS_KEPT_MS = 60_000;
+const ALARMS_KEPT_MAX = 500;
+
 /** All open event streams. */
 export class Streams {
   cutOff = 0;
   readonly #clients = new Set<SseClient>();
   readonly #hub: WatchHub;
+  readonly #clock: Clock;
+  #alarms: { atMs: number; data: string }[] = [];
 
-  constructor(hub: WatchHub) {
+  constructor(hub: WatchHub, clock: Clock) {
     this.#hub = hub;
+    this.#clock = clock;
   }
 
   get open(): number {
@@ -50,6 +61,8 @@ export class Streams {
     });
     this.#clients.add(client);
     client.send(first.event, first.data);
+    const sinceMs = this.#clock.nowMs() - ALARMS_KEPT_MS;
+    for (const { atMs, data } of this.#alarms) if (atMs >= sinceMs) client.send('alarm', data);
     if (watch.device === '' || client.closed) return;
     const { device } = watch;
     unwatch = this.#hub.watch(device, {
@@ -57,6 +70,13 @@ export class Streams {
       onStarted: () => client.send('watching', JSON.stringify({ device, metrics: watch.metrics })),
       onReadings: (readings) => client.send('readings', JSON.stringify({ device, readings })),
     });
+  }
+
+  /** An alarm event to everyone, and for a while to those who come later. */
+  alarm(data: string): void {
+    this.#alarms.push({ atMs: this.#clock.nowMs(), data });
+    if (this.#alarms.length > ALARMS_KEPT_MAX * 2) this.#alarms = this.#alarms.slice(-ALARMS_KEPT_MAX);
+    this.broadcast('alarm', data);
   }
 
   /** To everyone. `data` is serialised once by the caller. */

@@ -7,7 +7,7 @@ import { ALARMS, TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { addCounts, type BatchCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
 import type { Inserter } from './inserter.ts';
-import { beginsBefore, findResume, findStored, findStoredTo, type Resume, receivedMinMs } from './resume.ts';
+import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
 import type { Room } from './room.ts';
 import type { Slot } from './slots.ts';
@@ -70,7 +70,7 @@ export class PartitionRun {
   readonly #shared: RunShared;
   #generation = 0;
   #epoch = 0;
-  #resume: Resume = { storedTo: -1, receivedFromMs: 0, lastAlarm: null };
+  #resume: Resume = { storedTo: -1, receivedFromMs: 0, freshFrom: 0, lastAlarm: null };
   #fedNext = 0;
   #decodedNext = 0;
   #savedNext = 0;
@@ -202,7 +202,8 @@ export class PartitionRun {
     const { partition } = this;
     const first = frames[0].offset;
     const generation = this.#generation;
-    if (beginsBefore(frames, this.#resume.receivedFromMs)) {
+    if (first >= this.#resume.freshFrom) return null;
+    if (reachesBefore(frames, this.#resume.receivedFromMs)) {
       const ask = () => findStoredTo(store, partition, first, receivedMinMs(frames));
       const found = await untilDone('asking what is stored', ask, this.#shared);
       if (generation !== this.#generation) return null; // the batch is not taken then

@@ -12,10 +12,12 @@ export interface Resume {
   /** Frames up to this offset may have rows in the store; −1 when there are none. */
   storedTo: number;
   /**
-   * Rows of before this time received were not looked at. A frame that begins before it was received by a door whose clock had
-   * been set back; then the store is asked again, from that frame on (`beginsBefore`).
+   * Rows of before this time received were not looked at. A message from before it was received by a door whose clock had
+   * been set back, perhaps within a frame; then the store is asked again, from that frame on (`reachesBefore`).
    */
   receivedFromMs: number;
+  /** Frames from this offset on came onto the log after this was found out: nobody has stored anything of them. */
+  freshFrom: number;
   lastAlarm: LastAlarm | null;
 }
 
@@ -24,15 +26,21 @@ const RECEIVED_SLACK_MS = 60_000;
 
 export async function findResume(log: Log, store: Store, partition: number, offset: number): Promise<Resume> {
   const [frame] = await log.read(TELEMETRY, partition, offset, 1);
-  const lastAlarm = await findLastAlarm(log, partition);
   // With nothing to replay nothing can be given twice.
-  if (frame === undefined) return { storedTo: -1, receivedFromMs: 0, lastAlarm };
-  return { ...(await findStoredTo(store, partition, offset, firstReceivedMs(frame.bytes) ?? 0)), lastAlarm };
+  const stored =
+    frame === undefined
+      ? { storedTo: -1, receivedFromMs: 0 }
+      : await findStoredTo(store, partition, offset, receivedMinMs([frame]));
+  const newest = await findLastAlarm(log, partition);
+  const { next: freshFrom } = await log.bounds(TELEMETRY, partition);
+  // An event of a message that the log has not had yet is of an earlier log.
+  const lastAlarm = newest !== null && newest.offset < freshFrom ? newest : null;
+  return { ...stored, freshFrom, lastAlarm };
 }
 
-/** Whether a frame of these begins before the time that the store was asked from. */
-export function beginsBefore(frames: readonly LogFrame[], receivedMs: number): boolean {
-  return frames.some(({ bytes }) => (firstReceivedMs(bytes) ?? receivedMs) < receivedMs);
+/** Whether a message of these frames was received before the time that the store was asked from. */
+export function reachesBefore(frames: readonly LogFrame[], receivedMs: number): boolean {
+  return receivedMs > 0 && receivedMinMs(frames) < receivedMs;
 }
 
 /** The newest offset from `offset` on of which the store has rows, received not long before `receivedMs` or after it. */
@@ -78,7 +86,6 @@ export async function findStored(store: Store, partition: number, frames: readon
 async function findLastAlarm(log: Log, partition: number): Promise<LastAlarm | null> {
   const frame = await log.last(ALARMS, partition);
   if (frame === null) return null;
-  const { next } = await log.bounds(TELEMETRY, partition);
   const reader = new FrameReader();
   reader.reset(frame.bytes);
   let last: LastAlarm | null = null;
@@ -91,11 +98,10 @@ async function findLastAlarm(log: Log, partition: number): Promise<LastAlarm | n
   } catch {
     return null;
   }
-  // An event of a message that the log has not had yet is of an earlier log.
-  return last !== null && last.offset < next ? last : null;
+  return last;
 }
 
-/** The smallest time received of all messages, since a clock may be set back within a frame. */
+/** The smallest time received of all messages, since a clock may be set back within a frame; 0 where nothing can be read. */
 export function receivedMinMs(frames: readonly LogFrame[]): number {
   const reader = new FrameReader();
   let minMs = Number.POSITIVE_INFINITY;
@@ -108,15 +114,4 @@ export function receivedMinMs(frames: readonly LogFrame[]): number {
     }
   }
   return Number.isFinite(minMs) ? minMs : 0;
-}
-
-/** Null where nothing can be read: such a frame has no rows in `readings`. */
-function firstReceivedMs(frame: Uint8Array): number | null {
-  const reader = new FrameReader();
-  reader.reset(frame);
-  try {
-    return reader.next() ? reader.receivedMs : null;
-  } catch {
-    return null;
-  }
 }

@@ -73,7 +73,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'do not ask again when the clock was set back',
     file: 'processors/partition-run.js',
-    from: 'if (beginsBefore(frames, this.#resume.receivedFromMs)) {',
+    from: 'if (reachesBefore(frames, this.#resume.receivedFromMs)) {',
     to: 'if (false) {',
   },
   {

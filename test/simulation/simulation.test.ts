@@ -6,9 +6,9 @@ import { tryMutant } from './mutate.ts';
 import { simulate } from './simulate.ts';
 
 /** Seeds that once found a defect, while the planner drew the same plans from them; mutants.ts keeps the defects themselves. */
-const TELLING = [15, 16, 25, 57, 64, 97, 99, 205, 216, 2128];
-const FIXED = Array.from({ length: 60 }, (_, i) => i + 1);
-const FRESH_MS = 5000;
+const TELLING = [15, 16, 25, 57, 64, 97, 99, 205, 216, 2128, 372_882_879];
+/** The same each time: what fails here was broken by a change. Fresh seeds are what `npm run simulate:core` is for. */
+const FIXED = Array.from({ length: 150 }, (_, i) => i + 1);
 
 async function expectWell(seed: number): Promise<Awaited<ReturnType<typeof simulate>>> {
   const outcome = await simulate(seed);
@@ -38,11 +38,6 @@ describe('the core, simulated', () => {
     expect(total.get('acknowledged')).toBeGreaterThan(1000);
     expect(total.get('alarm events')).toBeGreaterThan(100);
     expect(total.get('rollups')).toBeGreaterThan(500);
-  });
-
-  it('keeps its promises under the faults of fresh seeds', { timeout: 60_000 }, async () => {
-    const beganMs = Date.now();
-    for (let seed = beganMs % 1_000_000_000; Date.now() < beganMs + FRESH_MS; seed++) await expectWell(seed);
   });
 
   it('does the same from the same seed, step for step', async () => {
