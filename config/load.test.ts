@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SluiceError } from '../model/errors.ts';
+import { WINDOW_DEFAULTS } from '../model/window.ts';
 import { configFileOf, type LoadOptions, loadConfig, withAlarms } from './load.ts';
 import { type Problem, problemLine } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -44,7 +45,14 @@ describe('loadConfig', () => {
     expect(config.access).toEqual({ anonymous: 'loopback', users: [] });
     expect(config.dataDir).toBe(join(dir, 'data'));
     expect(config.windows).toEqual([
-      { name: '1m', kind: 'tumbling', sizeMs: 60_000, metrics: [], outOfOrderMs: 2_000, allowedLatenessMs: 60_000 },
+      {
+        ...WINDOW_DEFAULTS,
+        name: '1m',
+        kind: 'tumbling',
+        sizeMs: 60_000,
+        outOfOrderMs: 2_000,
+        allowedLatenessMs: 60_000,
+      },
     ]);
     expect(config.alarms).toEqual([]);
     expect(warningsOf(config)).toEqual([]);

@@ -21,19 +21,20 @@ function windowRelations({ windows, processors }: DraftConfig): Relation[] {
     };
     if (names.has(window.name)) add('name', `"${clip(window.name)}" is given to two windows`, 'choose another name');
     names.add(window.name);
-    if (window.sizeMs < DAY_MS ? DAY_MS % window.sizeMs !== 0 : window.sizeMs % DAY_MS !== 0) {
-      add(
-        'sizeMs',
-        `${time(window.sizeMs)} does not divide a day, so that windows would begin at other times each day`,
-        `write ${neighbours(window.sizeMs)}`,
-      );
-    }
     if (window.outOfOrderMs > processors.idleMs) {
       add(
         'outOfOrderMs',
         `${time(window.outOfOrderMs)} is more than processors.idleMs ${time(processors.idleMs)}, which would close the window before`,
         `write ${time(processors.idleMs)} or less, or raise processors.idleMs`,
         [['processors', 'idleMs']],
+      );
+    }
+    if (window.kind !== 'tumbling') continue;
+    if (window.sizeMs < DAY_MS ? DAY_MS % window.sizeMs !== 0 : window.sizeMs % DAY_MS !== 0) {
+      add(
+        'sizeMs',
+        `${time(window.sizeMs)} does not divide a day, so that windows would begin at other times each day`,
+        `write ${neighbours(window.sizeMs)}`,
       );
     }
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type AlarmRule, SEVERITIES } from '../model/alarm.ts';
-import type { WindowSpec } from '../model/window.ts';
+import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
 import { clip } from './quantity.ts';
@@ -70,7 +70,7 @@ export const windowsSection = list(
   'Windows over event time: count, sum, min, max, avg, first and last of each device and metric.',
   windowItem,
 )
-  .transform((windows): WindowSpec[] => windows)
+  .transform((windows): WindowSpec[] => windows.map((window) => ({ ...WINDOW_DEFAULTS, ...window })))
   .prefault([{ name: '1m', sizeMs: '1m' }]);
 
 const alarmItem = section('One alarm rule. Each device has at most one open alarm of a rule.', {

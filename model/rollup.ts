@@ -1,6 +1,7 @@
-/** What a window emits for one device and metric. A correction is the same key with a higher revision. */
+/** What a window emits for one key and metric. A correction is the same key with a higher revision. */
 export interface Rollup {
   window: string;
+  /** What the window is keyed by: the device id; for a group its value, as `plant-7`. */
   device: string;
   metric: string;
   startMs: number;
@@ -13,6 +14,12 @@ export interface Rollup {
   /** Value with the smallest ts in the window, and with the largest; of equal ts the first that arrived. */
   first: number;
   last: number;
-  /** 1 for the first result, one more for each correction. */
+  /** Further aggregates by name (processors/windows/aggregates/); null when the window has none. */
+  extra: ReadonlyMap<string, number> | null;
+  /** 1 for the first result, one more for each that follows, early or corrected. */
   revision: number;
+  phase: RollupPhase;
 }
+
+/** `early`: the window is still open. `final`: its time has come. `corrected`: a late reading has changed it. */
+export type RollupPhase = 'early' | 'final' | 'corrected';

@@ -1,5 +1,5 @@
 import type { WindowSpec } from '../model/window.ts';
-import type { Orphan, ThresholdAlarms } from './alarms/threshold.ts';
+import type { Alarms, Orphan } from './alarms/alarms.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
@@ -11,29 +11,59 @@ import type { WindowOperator } from './windows/window.ts';
  * The state of a partition, as its checkpoint holds it (forms: state-bytes.ts):
  *
  *     magic     varint 0x534c55 ("SLU")
- *     version   varint 2
+ *     version   varint 3
  *     series    devices, metrics, and (device, metric) of each series
  *     seen      times that each series has had
  *     time      clock; newest, active, due of each device
- *     alarms    a part: rules, and slots that are not normal
- *     windows   count, then for each: name, definition, a part with its open windows
- *     ledger    a part: counts of open minutes, claims, numbers of devices; absent in version 1
+ *     parts     count, then for each: name, definition, a part
  *
- * What the configuration has changed starts afresh: a window or rule goes on when its name and its definition are the same.
+ * Parts stand by themselves: `alarms`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
   series: SeriesDictionary;
   seen: SeenTimes;
   time: EventTime;
-  alarms: ThresholdAlarms;
+  alarms: Alarms;
   ledger: Ledger;
   windows: { spec: WindowSpec; operator: WindowOperator }[];
 }
 
+interface Part {
+  name: string;
+  /** What its form depends on besides the version. */
+  definition: string;
+  save(out: StateWriter): void;
+  restore(from: StateReader): void;
+}
+
 const MAGIC = 0x534c55;
-const VERSION = 2;
-/** The oldest version that is still read: what it lacks begins empty. */
-const VERSION_MIN = 1;
+const VERSION = 3;
+
+/** In the order in which they are restored. */
+function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
+  const { alarms, ledger, series, windows } = state;
+  return [
+    ...windows.map(({ spec, operator }) => ({
+      name: `window ${spec.name}`,
+      definition: definitionOf(spec),
+      save: (out: StateWriter) => operator.save(out),
+      restore: (from: StateReader) => operator.restore(from),
+    })),
+    {
+      name: 'alarms',
+      definition: '',
+      save: (out) => alarms.save(out),
+      restore: (from) => orphans.push(...alarms.restore(from)),
+    },
+    {
+      name: 'ledger',
+      definition: '',
+      save: (out) => ledger.save(out),
+      restore: (from) => ledger.restore(from, series.devices.count),
+    },
+  ];
+}
 
 /** At the end of a frame. */
 export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
@@ -43,20 +73,15 @@ export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
   state.series.save(out);
   state.seen.save(out, state.series.count);
   state.time.save(out);
-  const alarms = new StateWriter();
-  state.alarms.save(alarms);
-  out.part(alarms);
-  out.varint(state.windows.length);
-  for (const { spec, operator } of state.windows) {
-    out.text(spec.name);
-    out.text(definitionOf(spec));
+  const parts = partsOf(state, []);
+  out.varint(parts.length);
+  for (const { name, definition, save } of parts) {
+    out.text(name);
+    out.text(definition);
     const part = new StateWriter();
-    operator.save(part);
+    save(part);
     out.part(part);
   }
-  const ledger = new StateWriter();
-  state.ledger.save(ledger);
-  out.part(ledger);
   return out.finish();
 }
 
@@ -72,32 +97,28 @@ export function restoreState(
   const from = new StateReader(bytes);
   if (from.varint() !== MAGIC) from.unreadable('it does not begin as a state of Sluice does');
   const version = from.varint();
-  if (version < VERSION_MIN || version > VERSION)
-    from.unreadable(`it is of version ${version}, and this program reads version ${VERSION}`);
+  if (version !== VERSION) from.unreadable(`it is of version ${version}, and this program reads version ${VERSION}`);
   state.series.restore(from, seriesAdded);
   state.seen.restore(from, state.series.count);
   state.time.restore(from, state.series.devices.count);
-  const alarms = from.part();
-  const orphans = state.alarms.restore(alarms);
-  alarms.end();
+  const saved = new Map<string, StateReader>();
   for (let left = from.count(); left > 0; left--) {
     const name = from.text();
     const definition = from.text();
-    const part = from.part();
-    const window = state.windows.find((w) => w.spec.name === name && definitionOf(w.spec) === definition);
-    if (window === undefined) continue;
-    window.operator.restore(part);
-    part.end();
-  }
-  if (version >= 2) {
-    const ledger = from.part();
-    state.ledger.restore(ledger, state.series.devices.count);
-    ledger.end();
+    saved.set(JSON.stringify([name, definition]), from.part());
   }
   from.end();
+  const orphans: Orphan[] = [];
+  for (const { name, definition, restore } of partsOf(state, orphans)) {
+    const part = saved.get(JSON.stringify([name, definition]));
+    if (part === undefined) continue;
+    restore(part);
+    part.end();
+  }
   return orphans;
 }
 
-function definitionOf(spec: WindowSpec): string {
-  return JSON.stringify([spec.kind, spec.sizeMs, spec.metrics, spec.outOfOrderMs, spec.allowedLatenessMs]);
+/** Two windows of one definition have states of one form. */
+function definitionOf({ name, ...definition }: WindowSpec): string {
+  return JSON.stringify(definition);
 }

@@ -4,10 +4,9 @@ import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
 import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
-import { type Orphan, ThresholdAlarms } from './alarms/threshold.ts';
+import { Alarms, type Orphan } from './alarms/alarms.ts';
 import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
-import { withRoom } from './columns.ts';
 import {
   type DecodeLimits,
   type DeviceMemory,
@@ -19,6 +18,7 @@ import {
 } from './decode/decoder.ts';
 import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
+import { Evaluation } from './evaluation.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, saveState } from './partition-state.ts';
 import { SeenTimes } from './seen.ts';
@@ -44,8 +44,6 @@ export interface PipelineOptions {
 
 /** Different metrics of one device; a device that invents names must not fill the memory of all. */
 const METRICS_PER_DEVICE_MAX = 10_000;
-/** Redeliveries are known for at least this long, also where no window needs it. */
-const DEDUPLICATION_MS_MIN = 60_000;
 
 const NO_SERIES = new Int32Array(0);
 const TICK = Buffer.from(TICK_TOPIC);
@@ -60,11 +58,10 @@ const LEDGER = Buffer.from(LEDGER_TOPIC);
  */
 export class PartitionPipeline {
   readonly #partition: number;
-  readonly #options: PipelineOptions;
   readonly #out: BatchBuilder;
   readonly #state: PartitionState;
   readonly #orphans: Orphan[];
-  readonly #horizonMs: number;
+  readonly #evaluation: Evaluation;
   readonly #decoders: PayloadDecoder[];
   readonly #formatOf: ((device: string) => boolean)[];
   readonly #reader = new FrameReader();
@@ -75,11 +72,6 @@ export class PartitionPipeline {
   readonly #decoder: PayloadDecoder[] = [];
   readonly #shape: (Shape | null)[] = [];
   readonly #shapeSeries: Int32Array<ArrayBuffer>[] = [];
-  /** By device: the series of the numbers that it gives its messages; −1 for none. */
-  #seqSeries = new Int32Array(256).fill(-1);
-  /** By series: the number of the last message that had an untimed reading of it. */
-  #untimedIn = new Float64Array(1024);
-  #messageNumber = 0;
   #found: Int32Array<ArrayBuffer> = NO_SERIES;
 
   #offset = 0;
@@ -92,26 +84,27 @@ export class PartitionPipeline {
     blocks: Blocks = STORE_BLOCKS,
   ) {
     this.#partition = partition;
-    this.#options = options;
     const series = new SeriesDictionary();
     const time = new EventTime(options.idleMs);
     this.#state = {
       series,
       time,
       seen: new SeenTimes(),
-      alarms: new ThresholdAlarms(options.rules, series),
+      alarms: new Alarms(options.rules, series),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
     };
-    this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...this.#state.windows.map((w) => w.operator.horizonMs));
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
     const made = new Map<FormatName, PayloadDecoder>();
     for (const { format } of formats) if (!made.has(format)) made.set(format, FORMATS[format](options.limits));
     this.#formatOf = formats.map(({ match }) => matcher([match]));
     this.#decoders = formats.map(({ format }) => made.get(format) as PayloadDecoder);
     this.#out = new BatchBuilder(partition, series, start.lastAlarm, blocks);
+    this.#evaluation = new Evaluation({ ...options, partition }, this.#state, this.#out);
     this.#orphans =
-      start.state === null ? [] : restoreState(this.#state, start.state, (added) => this.#seriesAdded(added));
+      start.state === null
+        ? []
+        : restoreState(this.#state, start.state, (added) => this.#evaluation.seriesAdded(added));
   }
 
   /** False while something of the state that it began with has yet to be emitted; it cannot be saved before. */
@@ -134,7 +127,7 @@ export class PartitionPipeline {
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     const received = this.#messages(frame);
-    this.#closeWindows();
+    this.#evaluation.endFrame();
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
   }
@@ -203,7 +196,14 @@ export class PartitionPipeline {
     if (rejection !== null) {
       state.ledger.quarantined(ledgerRow);
       this.#refuseMessage(reader, rejection, receivedMs);
-    } else this.#take(device, receivedMs, reader.index, ledgerRow);
+    } else
+      this.#evaluation.take(message, this.#found, {
+        device,
+        receivedMs,
+        offset: this.#offset,
+        index: reader.index,
+        ledgerRow,
+      });
   }
 
   /** Whether a message without a device is the door's own: a tick, or a claim for the ledger. */
@@ -220,62 +220,6 @@ export class PartitionPipeline {
     }
     if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
     return true;
-  }
-
-  /** The readings of the decoded message, whose series are in #found. */
-  #take(device: number, receivedMs: number, index: number, ledgerRow: number): void {
-    const { seen, time, windows, alarms, ledger } = this.#state;
-    const message = this.#message;
-    const count = message.count;
-    const found = this.#found;
-    const aheadMs = receivedMs + this.#options.clockSkewMaxMs;
-    const number = ++this.#messageNumber;
-    const { counts, readings } = this.#out;
-    counts.readingsDecoded += count;
-    const seqSeries = this.#seqSeries[device];
-    let duplicates = 0;
-    let lates = 0;
-    let unchecked = 0;
-    for (let i = 0; i < count; i++) {
-      const series = found[i];
-      const tsMs = message.tsMs[i];
-      const untimed = message.untimed[i] === 1;
-      const value = message.value[i];
-      const ahead = tsMs > aheadMs;
-      if (!ahead) time.reading(device, tsMs);
-      if (untimed) {
-        // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
-        if (this.#untimedIn[series] === number) {
-          duplicates++;
-          continue;
-        }
-        this.#untimedIn[series] = number;
-      } else if (!ahead) {
-        const horizonMs = time.newest(device) - this.#horizonMs;
-        if (tsMs <= horizonMs) unchecked++;
-        else if (!seen.record(series, tsMs, horizonMs)) {
-          duplicates++;
-          continue;
-        }
-      } else unchecked++;
-      if (series === seqSeries) ledger.sequence(ledgerRow, device, value);
-      const text = message.hasText ? message.text[i] : '';
-      readings.add(series, tsMs, value, text, receivedMs, this.#offset, index, untimed);
-      if (ahead) {
-        counts.readingsAhead++;
-        continue;
-      }
-      if (Number.isNaN(value)) continue;
-      let late = false;
-      for (let w = 0; w < windows.length; w++) {
-        if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
-      }
-      if (late) lates++;
-      alarms.push(series, tsMs, value, this.#partition, this.#offset, index, i, this.#out.alarm);
-    }
-    counts.readingsDuplicate += duplicates;
-    counts.readingsLate += lates;
-    ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
   }
 
   /** Finds the series of the decoded message's readings, making those that are new. */
@@ -301,7 +245,7 @@ export class PartitionPipeline {
         if (found[i] !== -1) continue;
         const before = series.count;
         found[i] = series.add(device, message.metricAt(i));
-        if (series.count > before) this.#seriesAdded(found[i]);
+        if (series.count > before) this.#evaluation.seriesAdded(found[i]);
       }
     }
     this.#found = found;
@@ -310,18 +254,6 @@ export class PartitionPipeline {
       this.#shapeSeries[device] = found;
     }
     return null;
-  }
-
-  #seriesAdded(series: number): void {
-    this.#untimedIn = withRoom(this.#untimedIn, series, 0);
-    const dictionary = this.#state.series;
-    if (dictionary.metric(series) === this.#options.seq) {
-      const device = dictionary.deviceOf(series);
-      this.#seqSeries = withRoom(this.#seqSeries, device, -1);
-      this.#seqSeries[device] = series;
-    }
-    for (const { operator } of this.#state.windows) operator.seriesAdded(series);
-    this.#state.alarms.seriesAdded(series);
   }
 
   /** Devices up to and with this one get what is kept for each; a restored dictionary has many at once. */
@@ -333,17 +265,6 @@ export class PartitionPipeline {
       this.#shape.push(null);
       this.#shapeSeries.push(NO_SERIES);
     }
-  }
-
-  #closeWindows(): void {
-    const { windows, time } = this.#state;
-    const emit = this.#out.rollup;
-    for (const { operator } of windows) operator.emitCorrections(emit);
-    time.endFrame((device, eventMs) => {
-      let next = Number.POSITIVE_INFINITY;
-      for (const { operator } of windows) next = Math.min(next, operator.advance(device, eventMs, emit));
-      return next;
-    });
   }
 
   /** Raised alarms whose rule is no more are cleared with the first frame whose events are not on the log yet. */

@@ -11,6 +11,7 @@ import { FrameReader } from '../model/frame.ts';
 import { silentLogger } from '../model/logger.ts';
 import { partitionOf } from '../model/partition.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
+import { WINDOW_DEFAULTS } from '../model/window.ts';
 import { DECODE_LIMITS } from './decode/decoder.ts';
 import { type Processor, type ProcessorOptions, startProcessor } from './processor.ts';
 import { MemoryCheckpoints, MemoryLog, MemoryStore } from './testing/memory.ts';
@@ -27,8 +28,24 @@ const pipeline = {
   ledgerMs: 10_000,
   seq: 'seq',
   windows: [
-    { kind: 'tumbling', name: '5s', sizeMs: 5000, metrics: [], outOfOrderMs: 1000, allowedLatenessMs: 10_000 },
-    { kind: 'tumbling', name: '20s', sizeMs: 20_000, metrics: ['t'], outOfOrderMs: 0, allowedLatenessMs: 0 },
+    {
+      ...WINDOW_DEFAULTS,
+      kind: 'tumbling',
+      name: '5s',
+      sizeMs: 5000,
+      metrics: [],
+      outOfOrderMs: 1000,
+      allowedLatenessMs: 10_000,
+    },
+    {
+      ...WINDOW_DEFAULTS,
+      kind: 'tumbling',
+      name: '20s',
+      sizeMs: 20_000,
+      metrics: ['t'],
+      outOfOrderMs: 0,
+      allowedLatenessMs: 0,
+    },
   ],
   rules: [
     {

@@ -133,7 +133,9 @@ describe('blocks', () => {
       avg: 1,
       first: 1,
       last: 1,
+      extra: null,
       revision: 1,
+      phase: 'final' as const,
     };
     expect(() => rollups.add({ ...rollup, startMs: Number.NaN, endMs: 1 }, 0)).toThrow(/1900 to 2299/);
     expect(rollups.finish()).toEqual([]);

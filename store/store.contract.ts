@@ -200,7 +200,9 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         avg: 6.5 / 3,
         first: 1,
         last: 2,
+        extra: null,
         revision: 1,
+        phase: 'final',
       };
       const block = new RollupsBlock();
       block.add(rollup, 3);
@@ -301,7 +303,9 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           avg: 1,
           first: 1,
           last: 1,
+          extra: null,
           revision: 1,
+          phase: 'final',
         },
         0,
       );

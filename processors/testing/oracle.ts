@@ -120,7 +120,9 @@ export class Oracle {
       avg: sum / values.length,
       first: inTime[0].value,
       last: (inTime.find((x) => x.ts === newestTs) as { value: number }).value,
+      extra: null,
       revision: w.revision,
+      phase: w.revision === 1 ? 'final' : 'corrected',
     });
   }
 

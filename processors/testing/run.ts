@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Alarm, ThresholdRule } from '../../model/alarm.ts';
 import type { Rollup } from '../../model/rollup.ts';
-import type { TumblingWindow } from '../../model/window.ts';
+import { type TumblingWindow, WINDOW_DEFAULTS } from '../../model/window.ts';
 import type { BatchOutput } from '../batch-output.ts';
 import { DECODE_LIMITS } from '../decode/decoder.ts';
 import { PartitionPipeline, type PipelineOptions } from '../pipeline.ts';
@@ -9,6 +9,7 @@ import { linesOf, recordedBlocks } from './recorded-blocks.ts';
 import { frameOf, START_MS, type TestMessage } from './scenario.ts';
 
 export const window = (over: Partial<TumblingWindow> = {}): TumblingWindow => ({
+  ...WINDOW_DEFAULTS,
   kind: 'tumbling',
   name: '10s',
   sizeMs: 10_000,

@@ -1,6 +1,6 @@
 import { matcher } from '../../model/pattern.ts';
 import type { Rollup } from '../../model/rollup.ts';
-import type { WindowSpec } from '../../model/window.ts';
+import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
@@ -26,7 +26,7 @@ import type { WindowOperator } from './window.ts';
 export class TumblingWindow implements WindowOperator {
   readonly horizonMs: number;
   open = 0;
-  readonly #spec: WindowSpec;
+  readonly #spec: TumblingSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
   readonly #matches: (metric: string) => boolean;
@@ -42,7 +42,7 @@ export class TumblingWindow implements WindowOperator {
   /** For each device the end of the newest window that is gone; windows up to there take no more. */
   #goneEnd = new Float64Array(256);
 
-  constructor(spec: WindowSpec, series: SeriesDictionary, time: EventTime) {
+  constructor(spec: TumblingSpec, series: SeriesDictionary, time: EventTime) {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
@@ -174,7 +174,9 @@ export class TumblingWindow implements WindowOperator {
       startMs,
       endMs: startMs + this.#spec.sizeMs,
       ...result(this.#rows, at + STATE),
+      extra: null,
       revision: ++this.#rows[at + REVISION],
+      phase: this.#rows[at + REVISION] === 1 ? 'final' : 'corrected',
     });
   }
 

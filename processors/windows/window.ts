@@ -30,11 +30,11 @@ export interface WindowOperator {
 }
 
 /** Window kinds. A new kind is one file and one row. */
-const KINDS = {
-  tumbling: (spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator =>
-    new TumblingWindow(spec, series, time),
-} as const;
-
 export function openWindow(spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator {
-  return KINDS[spec.kind](spec, series, time);
+  switch (spec.kind) {
+    case 'tumbling':
+      return new TumblingWindow(spec, series, time);
+    default:
+      throw new Error(`unknown kind of window ${spec.kind}`);
+  }
 }

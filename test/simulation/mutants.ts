@@ -158,14 +158,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'forget since when a condition holds at a restore',
-    file: 'processors/alarms/threshold.js',
+    file: 'processors/alarms/conditions/threshold.js',
     from: 'this.#since[slot] = since;',
     to: 'this.#since[slot] = 0;',
   },
   {
     name: 'save the rows of the ledger without what was counted',
     file: 'processors/partition-state.js',
-    from: 'state.ledger.restore(',
-    to: 'new state.ledger.constructor(0, 5000, state.series.devices).restore(',
+    from: 'ledger.restore(',
+    to: 'new ledger.constructor(0, 5000, series.devices).restore(',
   },
 ];

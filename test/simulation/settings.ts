@@ -1,12 +1,28 @@
 import type { ThresholdRule } from '../../model/alarm.ts';
-import type { TumblingWindow } from '../../model/window.ts';
+import { type TumblingWindow, WINDOW_DEFAULTS } from '../../model/window.ts';
 import { DECODE_LIMITS } from '../../processors/decode/decoder.ts';
 import type { Plan } from './faults.ts';
 
 /** Windows and rules of the simulation: overlapping ones, with and without lateness, hysteresis and duration. */
 export const WINDOWS: readonly TumblingWindow[] = [
-  { kind: 'tumbling', name: '5s', sizeMs: 5000, metrics: [], outOfOrderMs: 1000, allowedLatenessMs: 10_000 },
-  { kind: 'tumbling', name: '20s', sizeMs: 20_000, metrics: ['t'], outOfOrderMs: 0, allowedLatenessMs: 0 },
+  {
+    ...WINDOW_DEFAULTS,
+    kind: 'tumbling',
+    name: '5s',
+    sizeMs: 5000,
+    metrics: [],
+    outOfOrderMs: 1000,
+    allowedLatenessMs: 10_000,
+  },
+  {
+    ...WINDOW_DEFAULTS,
+    kind: 'tumbling',
+    name: '20s',
+    sizeMs: 20_000,
+    metrics: ['t'],
+    outOfOrderMs: 0,
+    allowedLatenessMs: 0,
+  },
 ];
 
 const threshold = (over: Partial<ThresholdRule> & Pick<ThresholdRule, 'name'>): ThresholdRule => ({

@@ -1,5 +1,5 @@
 import type { ThresholdRule } from '../../model/alarm.ts';
-import type { TumblingWindow } from '../../model/window.ts';
+import { type TumblingWindow, WINDOW_DEFAULTS } from '../../model/window.ts';
 import { PARTITIONS } from './log-contents.ts';
 import type { OracleSettings } from './oracle.ts';
 
@@ -35,7 +35,7 @@ const SKEW_MS = 600_000;
 export function settingsOf(mode: Mode): OracleSettings & { yaml: string } {
   const lateness = mode === 'idle' ? [3_600_000, 3_600_000] : [2_000, 5_000];
   const window = (name: string, sizeMs: number, outOfOrderMs: number, allowedLatenessMs: number): TumblingWindow => {
-    return { kind: 'tumbling', name, sizeMs, metrics: [], outOfOrderMs, allowedLatenessMs };
+    return { ...WINDOW_DEFAULTS, kind: 'tumbling', name, sizeMs, metrics: [], outOfOrderMs, allowedLatenessMs };
   };
   const windows = [window('1s', 1_000, 500, lateness[0]), window('10s', 10_000, 1_000, lateness[1])];
   const yaml = `

@@ -14,6 +14,10 @@ export function push(state: StateColumn, at: number, value: number, tsMs: number
   }
 }
 
+export function merge(state: StateColumn, at: number, from: StateColumn, fromAt: number): void {
+  push(state, at, from[fromAt], from[fromAt + 1]);
+}
+
 export function result(state: StateColumn, at: number): number {
   return state[at];
 }

@@ -11,6 +11,10 @@ export function push(state: StateColumn, at: number, value: number): void {
   state[at] += value;
 }
 
+export function merge(state: StateColumn, at: number, from: StateColumn, fromAt: number): void {
+  state[at] += from[fromAt];
+}
+
 export function result(state: StateColumn, at: number): number {
   return state[at];
 }

@@ -39,6 +39,15 @@ export function push(state: StateColumn, at: number, value: number, tsMs: number
   last.push(state, at + LAST, value, tsMs);
 }
 
+export function merge(state: StateColumn, at: number, from: StateColumn, fromAt: number): void {
+  count.merge(state, at + COUNT, from, fromAt + COUNT);
+  sum.merge(state, at + SUM, from, fromAt + SUM);
+  min.merge(state, at + MIN, from, fromAt + MIN);
+  max.merge(state, at + MAX, from, fromAt + MAX);
+  first.merge(state, at + FIRST, from, fromAt + FIRST);
+  last.merge(state, at + LAST, from, fromAt + LAST);
+}
+
 export interface WindowResult {
   count: number;
   sum: number;

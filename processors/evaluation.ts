@@ -1,0 +1,128 @@
+import type { BatchBuilder } from './batch-builder.ts';
+import { withRoom } from './columns.ts';
+import type { MessageReadings } from './decode/decoder.ts';
+import type { PartitionState } from './partition-state.ts';
+
+/** The message that readings came in. */
+export interface MessageAt {
+  device: number;
+  receivedMs: number;
+  offset: number;
+  index: number;
+  ledgerRow: number;
+}
+
+export interface EvaluationOptions {
+  partition: number;
+  /** A ts further ahead of the time received than this is stored, and moves no time. */
+  clockSkewMaxMs: number;
+  /** Name of the value in which devices number their messages; empty where they do not. */
+  seq: string;
+}
+
+/** Redeliveries are known for at least this long, also where no window needs it. */
+const DEDUPLICATION_MS_MIN = 60_000;
+
+/**
+ * What becomes of decoded readings, in the order of the log: redeliveries are told, the others are stored, and go into windows and
+ * before alarm rules. At the end of a frame come the corrections and the windows whose time has come.
+ */
+export class Evaluation {
+  readonly #options: EvaluationOptions;
+  readonly #state: PartitionState;
+  readonly #out: BatchBuilder;
+  readonly #horizonMs: number;
+  /** By device: the series of the numbers that it gives its messages; −1 for none. */
+  #seqSeries = new Int32Array(256).fill(-1);
+  /** By series: the number of the last message that had an untimed reading of it. */
+  #untimedIn = new Float64Array(1024);
+  #messageNumber = 0;
+
+  constructor(options: EvaluationOptions, state: PartitionState, out: BatchBuilder) {
+    this.#options = options;
+    this.#state = state;
+    this.#out = out;
+    this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...state.windows.map((w) => w.operator.horizonMs));
+  }
+
+  /** A new series; called once for each, in order. */
+  seriesAdded(series: number): void {
+    this.#untimedIn = withRoom(this.#untimedIn, series, 0);
+    const { series: dictionary, windows, alarms } = this.#state;
+    if (dictionary.metric(series) === this.#options.seq) {
+      const device = dictionary.deviceOf(series);
+      this.#seqSeries = withRoom(this.#seqSeries, device, -1);
+      this.#seqSeries[device] = series;
+    }
+    for (const { operator } of windows) operator.seriesAdded(series);
+    alarms.seriesAdded(series);
+  }
+
+  /** The readings of a message; `found` has the series of each. */
+  take(message: MessageReadings, found: Int32Array, at: MessageAt): void {
+    const { seen, time, windows, alarms, ledger } = this.#state;
+    const { device, receivedMs, offset, index, ledgerRow } = at;
+    const { partition, clockSkewMaxMs } = this.#options;
+    const count = message.count;
+    const aheadMs = receivedMs + clockSkewMaxMs;
+    const number = ++this.#messageNumber;
+    const { counts, readings } = this.#out;
+    counts.readingsDecoded += count;
+    const seqSeries = this.#seqSeries[device];
+    let duplicates = 0;
+    let lates = 0;
+    let unchecked = 0;
+    for (let i = 0; i < count; i++) {
+      const series = found[i];
+      const tsMs = message.tsMs[i];
+      const untimed = message.untimed[i] === 1;
+      const value = message.value[i];
+      const ahead = tsMs > aheadMs;
+      if (!ahead) time.reading(device, tsMs);
+      if (untimed) {
+        // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
+        if (this.#untimedIn[series] === number) {
+          duplicates++;
+          continue;
+        }
+        this.#untimedIn[series] = number;
+      } else if (!ahead) {
+        const horizonMs = time.newest(device) - this.#horizonMs;
+        if (tsMs <= horizonMs) unchecked++;
+        else if (!seen.record(series, tsMs, horizonMs)) {
+          duplicates++;
+          continue;
+        }
+      } else unchecked++;
+      if (series === seqSeries) ledger.sequence(ledgerRow, device, value);
+      const text = message.hasText ? message.text[i] : '';
+      readings.add(series, tsMs, value, text, receivedMs, offset, index, untimed);
+      if (ahead) {
+        counts.readingsAhead++;
+        continue;
+      }
+      if (Number.isNaN(value)) continue;
+      let late = false;
+      for (let w = 0; w < windows.length; w++) {
+        if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
+      }
+      if (late) lates++;
+      alarms.push(series, tsMs, value, partition, offset, index, i, this.#out.alarm);
+    }
+    counts.readingsDuplicate += duplicates;
+    counts.readingsLate += lates;
+    ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
+  }
+
+  /** The frame has ended: corrections, then the windows that are due. */
+  endFrame(): void {
+    const { windows, time } = this.#state;
+    const emit = this.#out.rollup;
+    for (const { operator } of windows) operator.emitCorrections(emit);
+    time.endFrame((device, eventMs) => {
+      let next = Number.POSITIVE_INFINITY;
+      for (const { operator } of windows) next = Math.min(next, operator.advance(device, eventMs, emit));
+      return next;
+    });
+  }
+}
