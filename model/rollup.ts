@@ -14,6 +14,8 @@ export interface Rollup {
   /** Value with the smallest ts in the window, and with the largest; of equal ts the first that arrived. */
   first: number;
   last: number;
+  /** State windows: the value that lasted. Empty for all others. */
+  label: string;
   /** Further aggregates by name (processors/windows/aggregates/); null when the window has none. */
   extra: ReadonlyMap<string, number> | null;
   /** 1 for the first result, one more for each that follows, early or corrected. */

@@ -6,6 +6,7 @@ import {
   encodeBlock,
   fixedColumn,
   Int64Column,
+  MapColumn,
   type NativeColumn,
   StringColumn,
 } from './native.ts';
@@ -34,6 +35,11 @@ export class RollupsBlock {
   #values: number[] = [];
   #revision: number[] = [];
   #partition: number[] = [];
+  #phase = new DictionaryColumn();
+  #extra = new MapColumn();
+  #label = new StringColumn();
+  /** Few windows have further aggregates or a label: without any, their columns are left out of the block. */
+  #labels = false;
 
   add(r: Rollup, partition: number): void {
     assertTimeMs(r.startMs, 'start');
@@ -48,11 +54,17 @@ export class RollupsBlock {
     this.#values.push(r.sum, r.min, r.max, r.avg, r.first, r.last);
     this.#revision.push(r.revision);
     this.#partition.push(partition);
+    this.#phase.push(r.phase);
+    this.#extra.push(r.extra);
+    this.#label.push(r.label);
+    if (r.label !== '') this.#labels = true;
   }
 
   finish(): Uint8Array<ArrayBuffer>[] {
     const rows = this.rows;
     if (rows === 0) return [];
+    const extra = this.#extra.take('extra');
+    const label = { name: 'label', type: 'String', data: [this.#label.take()] };
     const value = (at: number) => Float64Array.from({ length: rows }, (_, row) => this.#values[row * 6 + at]);
     const block = encodeBlock(rows, [
       this.#window.take('window'),
@@ -64,7 +76,11 @@ export class RollupsBlock {
       ...['sum', 'min', 'max', 'avg', 'first', 'last'].map((name, at) => fixedColumn(name, 'Float64', value(at), rows)),
       fixedColumn('revision', 'UInt32', Uint32Array.from(this.#revision), rows),
       fixedColumn('partition', 'UInt16', Uint16Array.from(this.#partition), rows),
+      this.#phase.take('phase'),
+      ...(extra === null ? [] : [extra]),
+      ...(this.#labels ? [label] : []),
     ]);
+    this.#labels = false;
     this.#values = [];
     this.#revision = [];
     this.#partition = [];

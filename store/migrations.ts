@@ -6,6 +6,7 @@ import {
   CREATE_QUARANTINE,
   CREATE_READINGS,
   CREATE_ROLLUPS,
+  EXTEND_ROLLUPS,
   TTL_COLUMN,
   type Ttls,
 } from './tables.ts';
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [CREATE_READINGS, CREATE_ROLLUPS, CREATE_ALARMS, CREATE_QUARANTINE],
   },
   { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
+  { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (

@@ -134,6 +134,7 @@ describe('blocks', () => {
       first: 1,
       last: 1,
       extra: null,
+      label: '',
       revision: 1,
       phase: 'final' as const,
     };

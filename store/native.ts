@@ -19,6 +19,10 @@ import { SluiceError } from '../model/errors.ts';
  *                                                                  0x200 the keys follow, 0x400 they are this block's own
  *                                UInt64 keys · string{keys}
  *                                UInt64 rows · index{rows}
+ *       Map(LowCardinality(String), Float64)
+ *                                UInt64 1                          version of the keys' serialization
+ *                                UInt64{rows}                      pairs up to and with each row
+ *                                the keys as above, without the version, and the values; nothing of either where there are none
  *
  * Source: ClickHouse's documentation of the format and what the engine itself writes; native.test.ts holds golden bytes, and
  * reads everything back through the engine.
@@ -94,12 +98,14 @@ export function lowCardinalityColumn(
   rows: number,
 ): NativeColumn {
   const width = indexes.BYTES_PER_ELEMENT === 1 ? 0 : indexes.BYTES_PER_ELEMENT === 2 ? 1 : 2;
-  const head = new Uint32Array([1, 0, 0x600 | width, 0, keyCount, 0]);
+  const version = new Uint32Array([1, 0]);
+  const head = new Uint32Array([0x600 | width, 0, keyCount, 0]);
   const tail = new Uint32Array([rows, 0]);
   return {
     name,
     type: 'LowCardinality(String)',
     data: [
+      new Uint8Array(version.buffer),
       new Uint8Array(head.buffer),
       keys,
       new Uint8Array(tail.buffer),
@@ -192,6 +198,35 @@ export class DictionaryColumn {
     this.#index.clear();
     this.#rows = [];
     return column;
+  }
+}
+
+/** A Map(LowCardinality(String), Float64) column; keys are few and the same in most rows. */
+export class MapColumn {
+  #keys = new DictionaryColumn();
+  #values: number[] = [];
+  #ends = new Int64Column();
+
+  /** A row; null is an empty map. */
+  push(map: ReadonlyMap<string, number> | null): void {
+    if (map !== null) {
+      for (const [key, value] of map) {
+        this.#keys.push(key);
+        this.#values.push(value);
+      }
+    }
+    this.#ends.push(this.#values.length);
+  }
+
+  /** The column, or null when no row has a pair: it may then be left out of the block. The builder starts anew. */
+  take(name: string): NativeColumn | null {
+    const values = Float64Array.from(this.#values);
+    const [version, ...keys] = this.#keys.take(name).data;
+    const ends = this.#ends.take(name, 'UInt64').data;
+    this.#values = [];
+    if (values.length === 0) return null;
+    const type = 'Map(LowCardinality(String), Float64)';
+    return { name, type, data: [version, ...ends, ...keys, new Uint8Array(values.buffer)] };
   }
 }
 

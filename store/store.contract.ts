@@ -201,6 +201,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         first: 1,
         last: 2,
         extra: null,
+        label: '',
         revision: 1,
         phase: 'final',
       };
@@ -209,13 +210,26 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       await store.insert('rollups', block.finish(), { token: token() });
       block.add({ ...rollup, count: 4, revision: 2 }, 3);
       block.add({ ...rollup, window: 'hour' }, 3);
+      const extra = new Map([
+        ['p99.9', 3.25],
+        ['le_inf', 4],
+      ]);
+      block.add({ ...rollup, window: 'state', label: 'läuft', phase: 'early', extra }, 3);
       await store.insert('rollups', block.finish(), { token: token() });
       const rows = await store.query(
         'SELECT * EXCEPT (start, end), toUnixTimestamp64Milli(start) AS startMs, toUnixTimestamp64Milli(end) AS endMs FROM rollups FINAL ORDER BY window',
       );
       expect(rows).toEqual([
-        { ...rollup, window: 'hour', partition: 3 },
-        { ...rollup, count: 4, revision: 2, partition: 3 },
+        { ...rollup, window: 'hour', partition: 3, extra: {} },
+        { ...rollup, count: 4, revision: 2, partition: 3, extra: {} },
+        {
+          ...rollup,
+          window: 'state',
+          label: 'läuft',
+          phase: 'early',
+          partition: 3,
+          extra: { 'p99.9': 3.25, le_inf: 4 },
+        },
       ]);
     });
 
@@ -304,6 +318,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
           first: 1,
           last: 1,
           extra: null,
+          label: '',
           revision: 1,
           phase: 'final',
         },

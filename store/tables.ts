@@ -86,6 +86,12 @@ export const CREATE_ROLLUPS = `CREATE TABLE IF NOT EXISTS rollups (
 ORDER BY (\`window\`, \`device\`, \`metric\`, \`start\`)
 SETTINGS ${COMMON}`;
 
+/** Migration 4. Further aggregates of a window by name (`stddev`, `p99`, `le_10` …), and what a state window lasted in. */
+export const EXTEND_ROLLUPS = `ALTER TABLE rollups
+  ADD COLUMN IF NOT EXISTS \`phase\` LowCardinality(String) DEFAULT 'final',
+  ADD COLUMN IF NOT EXISTS \`extra\` Map(LowCardinality(String), Float64) CODEC(ZSTD),
+  ADD COLUMN IF NOT EXISTS \`label\` String CODEC(ZSTD)`;
+
 export const CREATE_ALARMS = `CREATE TABLE IF NOT EXISTS alarms (
   \`id\` String,
   \`rule\` LowCardinality(String),

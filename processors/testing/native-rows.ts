@@ -1,5 +1,5 @@
 /** Reads Native blocks back (the types that store/blocks.ts writes; see the grammar in store/native.ts), for tests. */
-export type NativeRow = Record<string, string | number | null>;
+export type NativeRow = Record<string, string | number | null | Record<string, number>>;
 
 export function readNative(bytes: Uint8Array): NativeRow[] {
   const reader = new NativeReader(bytes);
@@ -34,7 +34,7 @@ class NativeReader {
     return out;
   }
 
-  #column(type: string, rows: number): (string | number | null)[] {
+  #column(type: string, rows: number): NativeRow[string][] {
     const nullable = /^Nullable\((.*)\)$/.exec(type);
     if (nullable !== null) {
       const nulls = this.#many(rows, () => this.#bytes[this.#at++]);
@@ -45,6 +45,18 @@ class NativeReader {
       const width = 1 << (this.#u64() & 3);
       const keys = this.#many(this.#u64(), () => this.#string());
       return this.#many(this.#u64(), () => keys[this.#unsigned(width)]);
+    }
+    if (type === 'Map(LowCardinality(String), Float64)') {
+      this.#at += 8;
+      const ends = this.#many(rows, () => this.#u64());
+      const pairs = ends[rows - 1] ?? 0;
+      this.#at -= 8; // there is no version before these keys, and none is read
+      const keys = pairs === 0 ? [] : this.#column('LowCardinality(String)', pairs);
+      const values = this.#many(pairs, () => this.#f64());
+      return ends.map((end, r) => {
+        const start = r === 0 ? 0 : ends[r - 1];
+        return Object.fromEntries(values.slice(start, end).map((value, i) => [keys[start + i], value]));
+      });
     }
     if (type === 'String') return this.#many(rows, () => this.#string());
     if (type === 'Float64') return this.#many(rows, () => this.#f64());

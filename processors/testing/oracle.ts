@@ -121,6 +121,7 @@ export class Oracle {
       first: inTime[0].value,
       last: (inTime.find((x) => x.ts === newestTs) as { value: number }).value,
       extra: null,
+      label: '',
       revision: w.revision,
       phase: w.revision === 1 ? 'final' : 'corrected',
     });

@@ -175,6 +175,7 @@ export class TumblingWindow implements WindowOperator {
       endMs: startMs + this.#spec.sizeMs,
       ...result(this.#rows, at + STATE),
       extra: null,
+      label: '',
       revision: ++this.#rows[at + REVISION],
       phase: this.#rows[at + REVISION] === 1 ? 'final' : 'corrected',
     });
