@@ -9,6 +9,7 @@ import { MeasuredCheckpoints } from '../measure/checkpoints.ts';
 import { Change } from '../measure/lasting.ts';
 import { MeasuredLog } from '../measure/log.ts';
 import { MeasuredStore } from '../measure/store.ts';
+import { pipelineOptionsOf } from '../pipeline-options.ts';
 import { startRecorder } from '../role-recorder.ts';
 import { onKafka, type Settings } from '../settings.ts';
 import { startStatsWriter } from '../stats-writer.ts';
@@ -40,16 +41,9 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     group: GROUP,
     workers: options.workers,
     workerFile: new URL('../../processors/worker.js', import.meta.url),
-    payload: config.devices.payload,
-    windows: config.windows,
-    rules: config.alarms,
-    limits: options.limits,
+    ...pipelineOptionsOf(config),
     checkpointMs: options.checkpointMs,
     batchBytesMax: options.batchBytesMax,
-    clockSkewMaxMs: options.clockSkewMaxMs,
-    idleMs: options.idleMs,
-    ledgerMs: config.ledger.flushMs,
-    seq: config.devices.seq,
     clock: systemClock,
     logger,
   });

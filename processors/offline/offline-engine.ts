@@ -1,0 +1,152 @@
+import type { AlarmCloudEvent } from '../../model/cloudevent.ts';
+import { FrameReader } from '../../model/frame.ts';
+import type { Reading } from '../../model/reading.ts';
+import type { Rollup } from '../../model/rollup.ts';
+import type { QuarantineRow, SeriesNames } from '../../store/blocks.ts';
+import type { Blocks } from '../batch-builder.ts';
+import { addCounts, type BatchCounts, noCounts } from '../batch-output.ts';
+import { PartitionPipeline, type PipelineOptions } from '../pipeline.ts';
+
+/** A frame of the log, or of what stands in for it. Offsets of a partition ascend. */
+export interface OfflineFrame {
+  partition: number;
+  offset: number;
+  bytes: Uint8Array;
+}
+
+/** Who is told of what comes out. Rollups, refusals and readings come while their frame is worked at; alarm events somewhat later, in order. */
+export interface OfflineSinks {
+  onRollup?(rollup: Rollup, partition: number): void;
+  /** As it would be on the log: the transition, and the alarm as it stands after it. */
+  onAlarmEvent?(event: AlarmCloudEvent, partition: number): void;
+  onQuarantine?(row: QuarantineRow): void;
+  onReading?(reading: Reading): void;
+}
+
+/** Frames of a partition after which its alarm events are asked for. */
+const FRAMES_PER_BATCH = 64;
+
+interface Open {
+  pipeline: PartitionPipeline;
+  frames: number;
+}
+
+/**
+ * The engine without a log and a store: frames of any number of partitions go through the same pipelines as in a processor, in this
+ * thread, and what comes out is told instead of stored. Rows are not encoded; all else is the same code, so that the same frames give
+ * the same rollups and the same alarm events. It holds the state of the partitions and nothing of the frames.
+ */
+export class OfflineEngine {
+  /** What has been counted up to the last `flush`. */
+  readonly counts: BatchCounts = noCounts();
+  readonly #options: PipelineOptions;
+  readonly #sinks: OfflineSinks;
+  readonly #open = new Map<number, Open>();
+  readonly #blocks: Blocks;
+  readonly #reader = new FrameReader();
+
+  constructor(options: PipelineOptions, sinks: OfflineSinks) {
+    this.#options = options;
+    this.#sinks = sinks;
+    this.#blocks = blocksOf(sinks);
+  }
+
+  /** Works at a frame; the next of its partition has a larger offset. */
+  process({ partition, offset, bytes }: OfflineFrame): void {
+    let open = this.#open.get(partition);
+    if (open === undefined) {
+      open = { pipeline: this.#begin(partition), frames: 0 };
+      this.#open.set(partition, open);
+    }
+    open.pipeline.process(offset, bytes, null, true);
+    if (++open.frames >= FRAMES_PER_BATCH) this.#take(partition, open);
+  }
+
+  /** Gives what has been held back. */
+  flush(): void {
+    for (const [partition, open] of this.#open) this.#take(partition, open);
+  }
+
+  /** The state of a partition, to ask it things; null when it has had no frame. */
+  pipeline(partition: number): PartitionPipeline | null {
+    return this.#open.get(partition)?.pipeline ?? null;
+  }
+
+  #begin(partition: number): PartitionPipeline {
+    return new PartitionPipeline(partition, this.#options, { state: null, lastAlarm: null }, this.#blocks);
+  }
+
+  #take(partition: number, open: Open): void {
+    open.frames = 0;
+    const output = open.pipeline.take();
+    addCounts(this.counts, output.counts);
+    const { onAlarmEvent } = this.#sinks;
+    if (onAlarmEvent === undefined) return;
+    const reader = this.#reader;
+    for (const frame of output.alarmFrames) {
+      reader.reset(frame);
+      while (reader.next()) {
+        onAlarmEvent(JSON.parse(Buffer.from(reader.payload()).toString('utf8')) as AlarmCloudEvent, partition);
+      }
+    }
+  }
+}
+
+/** Runs all the frames and resolves with the counts. Memory is that of the engine's state, however many frames there are. */
+export async function runOffline(
+  run: { options: PipelineOptions; frames: AsyncIterable<OfflineFrame> | Iterable<OfflineFrame> } & OfflineSinks,
+): Promise<BatchCounts> {
+  const engine = new OfflineEngine(run.options, run);
+  for await (const frame of run.frames) engine.process(frame);
+  engine.flush();
+  return engine.counts;
+}
+
+/** In the place of the store's blocks: nothing is kept, rows are passed on. */
+function blocksOf({ onRollup, onQuarantine, onReading }: OfflineSinks): Blocks {
+  const passing = <Arguments extends unknown[]>(pass: ((...row: Arguments) => void) | undefined) => {
+    const block = {
+      rows: 0,
+      add(...row: Arguments): void {
+        block.rows++;
+        pass?.(...row);
+      },
+      finish(): Uint8Array<ArrayBuffer>[] {
+        block.rows = 0;
+        return [];
+      },
+    };
+    return block;
+  };
+  return {
+    readings: (names) => (onReading === undefined ? new CountedReadings() : readingsTo(names, onReading)),
+    rollups: () => passing<[Rollup, number]>(onRollup),
+    alarms: () => passing(undefined),
+    quarantine: () => passing<[QuarantineRow]>(onQuarantine),
+    ledger: () => passing(undefined),
+  };
+}
+
+/** Readings that nobody asks for are only counted; this stands on the hot path. */
+class CountedReadings {
+  rows = 0;
+
+  add(): void {
+    this.rows++;
+  }
+
+  finish(): Uint8Array<ArrayBuffer>[] {
+    this.rows = 0;
+    return [];
+  }
+}
+
+function readingsTo(names: SeriesNames, onReading: (reading: Reading) => void) {
+  const counted = new CountedReadings();
+  return Object.assign(counted, {
+    add(series: number, tsMs: number, value: number, text: string, receivedMs: number): void {
+      counted.rows++;
+      onReading({ device: names.device(series), metric: names.metric(series), tsMs, value, text, receivedMs });
+    },
+  });
+}
