@@ -4,7 +4,8 @@ import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
-import { begin, push, result, WINDOW_STATE_WIDTH } from './aggregates/window-state.ts';
+import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
+import { push } from './aggregates/window-state.ts';
 import type { EventTime } from './event-time.ts';
 import type { WindowOperator } from './window.ts';
 
@@ -30,9 +31,14 @@ export class TumblingWindow implements WindowOperator {
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
   readonly #matches: (metric: string) => boolean;
+  readonly #set: AggregateSet;
+  /** The window has no further aggregates: their push is then called by name, so that the engine inlines it. */
+  readonly #plain: boolean;
+  /** Doubles of one row. */
+  readonly #width: number;
   /** For each series its newest row; NONE, or UNMATCHED when this window does not take the metric. */
   #heads = new Int32Array(1024);
-  #rows = new Float64Array(256 * ROW);
+  #rows: Float64Array;
   #next = new Int32Array(256);
   #dirty = new Uint8Array(256);
   #rowsUsed = 0;
@@ -47,6 +53,10 @@ export class TumblingWindow implements WindowOperator {
     this.#series = series;
     this.#time = time;
     this.#matches = matcher(spec.metrics);
+    this.#set = aggregateSet(spec.aggregates);
+    this.#plain = spec.aggregates.length === 0;
+    this.#width = STATE + this.#set.width;
+    this.#rows = new Float64Array(256 * this.#width);
     this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
   }
 
@@ -61,18 +71,22 @@ export class TumblingWindow implements WindowOperator {
     let row = this.#heads[series];
     if (row === UNMATCHED) return true;
     const size = this.#spec.sizeMs;
-    if (row === NONE || tsMs < this.#rows[row * ROW + START] || tsMs >= this.#rows[row * ROW + START] + size) {
+    let rows = this.#rows;
+    let at = Math.imul(row, this.#width);
+    if (row === NONE || tsMs < rows[at + START] || tsMs >= rows[at + START] + size) {
       row = this.#rowFor(series, device, tsMs);
       if (row === NONE) return false;
+      rows = this.#rows;
+      at = Math.imul(row, this.#width);
     }
-    const at = row * ROW;
     // A window whose time has passed within this frame is still there; it takes no more all the same.
-    if (tsMs < this.#time.newest(device) && this.#isTooLate(device, this.#rows[at + START] + size)) return false;
-    if (this.#rows[at + REVISION] > 0 && this.#dirty[row] === 0) {
+    if (tsMs < this.#time.newest(device) && this.#isTooLate(device, rows[at + START] + size)) return false;
+    if (rows[at + REVISION] > 0 && this.#dirty[row] === 0) {
       this.#dirty[row] = 1;
       this.#corrected.push(row, series);
     }
-    push(this.#rows, at + STATE, value, tsMs);
+    if (this.#plain) push(rows, at + STATE, value, tsMs);
+    else this.#set.push(rows, at + STATE, value, tsMs);
     return true;
   }
 
@@ -89,17 +103,17 @@ export class TumblingWindow implements WindowOperator {
     const startMs = Math.floor(tsMs / size) * size;
     let before = NONE;
     let row = this.#heads[series];
-    while (row !== NONE && this.#rows[row * ROW + START] > startMs) {
+    while (row !== NONE && this.#rows[row * this.#width + START] > startMs) {
       before = row;
       row = this.#next[row];
     }
-    if (row !== NONE && this.#rows[row * ROW + START] === startMs) return row;
+    if (row !== NONE && this.#rows[row * this.#width + START] === startMs) return row;
     if (this.#isTooLate(device, startMs + size)) return NONE;
     const made = this.#take();
-    const at = made * ROW;
+    const at = made * this.#width;
     this.#rows[at + START] = startMs;
     this.#rows[at + REVISION] = 0;
-    begin(this.#rows, at + STATE);
+    this.#set.begin(this.#rows, at + STATE);
     this.#dirty[made] = 0;
     this.#next[made] = row;
     if (before === NONE) this.#heads[series] = made;
@@ -116,7 +130,7 @@ export class TumblingWindow implements WindowOperator {
       return row;
     }
     const row = this.#rowsUsed++;
-    this.#rows = withRoom(this.#rows, (row + 1) * ROW - 1, 0);
+    this.#rows = withRoom(this.#rows, (row + 1) * this.#width - 1, 0);
     this.#next = withRoom(this.#next, row, 0);
     this.#dirty = withRoom(this.#dirty, row, 0);
     return row;
@@ -142,17 +156,18 @@ export class TumblingWindow implements WindowOperator {
       let row = this.#heads[series];
       while (row >= 0) {
         const following = this.#next[row];
-        const endMs = this.#rows[row * ROW + START] + sizeMs;
-        if (this.#rows[row * ROW + REVISION] === 0 && endMs <= watermarkMs) this.#emit(row, series, emit);
+        const endMs = this.#rows[row * this.#width + START] + sizeMs;
+        if (this.#rows[row * this.#width + REVISION] === 0 && endMs <= watermarkMs) this.#emit(row, series, emit);
         if (endMs + allowedLatenessMs <= watermarkMs) {
           if (endMs > goneEnd) goneEnd = endMs;
           if (before === NONE) this.#heads[series] = following;
           else this.#next[before] = following;
+          this.#set.release(this.#rows, row * this.#width + STATE);
           this.#next[row] = this.#free;
           this.#free = row;
           this.open--;
         } else {
-          const emitted = this.#rows[row * ROW + REVISION] > 0;
+          const emitted = this.#rows[row * this.#width + REVISION] > 0;
           const due = (emitted ? endMs + allowedLatenessMs : endMs) + outOfOrderMs;
           if (due < next) next = due;
           before = row;
@@ -165,7 +180,7 @@ export class TumblingWindow implements WindowOperator {
   }
 
   #emit(row: number, series: number, emit: (rollup: Rollup) => void): void {
-    const at = row * ROW;
+    const at = row * this.#width;
     const startMs = this.#rows[at + START];
     emit({
       window: this.#spec.name,
@@ -173,8 +188,7 @@ export class TumblingWindow implements WindowOperator {
       metric: this.#series.metric(series),
       startMs,
       endMs: startMs + this.#spec.sizeMs,
-      ...result(this.#rows, at + STATE),
-      extra: null,
+      ...this.#set.result(this.#rows, at + STATE),
       label: '',
       revision: ++this.#rows[at + REVISION],
       phase: this.#rows[at + REVISION] === 1 ? 'final' : 'corrected',
@@ -189,9 +203,9 @@ export class TumblingWindow implements WindowOperator {
     for (let series = 0; series < this.#series.count; series++) {
       for (let row = this.#heads[series]; row >= 0; row = this.#next[row]) {
         out.varint(series);
-        out.varint(this.#rows[row * ROW + START]);
-        out.varint(this.#rows[row * ROW + REVISION]);
-        for (let i = STATE; i < ROW; i++) out.f64(this.#rows[row * ROW + i]);
+        out.varint(this.#rows[row * this.#width + START]);
+        out.varint(this.#rows[row * this.#width + REVISION]);
+        this.#set.save(this.#rows, row * this.#width + STATE, out);
       }
     }
   }
@@ -205,10 +219,10 @@ export class TumblingWindow implements WindowOperator {
     for (let left = from.count(); left > 0; left--) {
       const series = from.below(this.#series.count, 'a series');
       const row = this.#take();
-      const at = row * ROW;
+      const at = row * this.#width;
       this.#rows[at + START] = from.varint();
       this.#rows[at + REVISION] = from.varint();
-      for (let i = STATE; i < ROW; i++) this.#rows[at + i] = from.f64();
+      this.#set.restore(this.#rows, at + STATE, from);
       this.#dirty[row] = 0;
       this.#next[row] = NONE;
       const tail = tails.get(series);
@@ -222,8 +236,7 @@ export class TumblingWindow implements WindowOperator {
 const NONE = -1;
 const UNMATCHED = -2;
 
-/** Doubles of one row, and where they are. */
+/** Where the parts of a row are. */
 const START = 0;
 const REVISION = 1;
 const STATE = 2;
-const ROW = STATE + WINDOW_STATE_WIDTH;

@@ -56,6 +56,8 @@ export interface WindowResult {
   avg: number;
   first: number;
   last: number;
+  /** Further aggregates by name; null when the window has none. */
+  extra: ReadonlyMap<string, number> | null;
 }
 
 export function result(state: StateColumn, at: number): WindowResult {
@@ -69,5 +71,6 @@ export function result(state: StateColumn, at: number): WindowResult {
     avg: avg.result(n, total),
     first: first.result(state, at + FIRST),
     last: last.result(state, at + LAST),
+    extra: null,
   };
 }
