@@ -11,6 +11,8 @@ export interface Finding {
   of: 'key' | 'value';
   what: string;
   remedy: string;
+  /** Where in the value, when that is a text of some length. */
+  within?: { start: number; end: number };
   /** Other settings that the finding is about. */
   uses?: Path[];
 }
@@ -37,7 +39,8 @@ function explain(issue: Issue, above: Path, raw: unknown, schema: SchemaNode): F
     case 'custom': {
       if (!exists(raw, path)) return at('is missing', `add \`${String(path.at(-1))}\``);
       const remedy: unknown = issue.params?.remedy;
-      return at(issue.message, typeof remedy === 'string' ? remedy : '');
+      const within = issue.params?.within as Finding['within'];
+      return at(issue.message, typeof remedy === 'string' ? remedy : '').map((finding) => ({ ...finding, within }));
     }
     case 'invalid_value':
       return explainChoice(issue.values, path, raw, schema);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type ExpressionPlace, expressionFault } from '../model/expressions/expression.ts';
 import { type Address, parseAddress } from './address.ts';
 import { type Dimension, formatQuantity, type Parsed, parseQuantity, quantityPattern } from './quantity.ts';
 
@@ -85,6 +86,19 @@ export function checkedText(description: string, test: (text: string) => { what:
     .superRefine((value, context) => {
       const wrong = test(value);
       if (wrong !== null) context.addIssue({ code: 'custom', message: wrong.what, params: { remedy: wrong.remedy } });
+    })
+    .describe(description);
+}
+
+/** An expression in CEL (docs/expressions.md). An empty one is right where `optional` says so. */
+export function expression(description: string, place: ExpressionPlace, optional = false) {
+  return z
+    .string()
+    .superRefine((value, context) => {
+      const fault = optional && value === '' ? null : expressionFault(value, place);
+      if (fault === null) return;
+      const { what, remedy, start, end } = fault;
+      context.addIssue({ code: 'custom', message: what, params: { remedy, within: { start, end } } });
     })
     .describe(description);
 }

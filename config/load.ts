@@ -209,6 +209,11 @@ function unreadableFiles(config: DraftConfig): Finding[] {
   });
 }
 
+interface Span {
+  start: number;
+  end: number;
+}
+
 /** Knows where each setting came from. */
 class Places {
   readonly #file: string;
@@ -237,10 +242,18 @@ class Places {
     }
     const span = this.#yaml?.locate(shown, finding.of) ?? null;
     if (span === null) return { file: this.#file, line: 0, column: 0, width: 1, path, what, remedy, sourceLine: '' };
-    return this.#inFile(span, path, what, remedy);
+    const value = valueAt(raw, shown);
+    const part = finding.within && typeof value === 'string' ? this.#partOf(span, value, finding.within) : null;
+    return this.#inFile(part ?? span, path, what, remedy);
   }
 
-  #inFile(span: { start: number; end: number }, path: string, what: string, remedy: string): Problem {
+  /** A part of a text, where the file has it letter by letter: not with escapes, nor folded over several lines. */
+  #partOf(span: Span, value: string, within: Span): Span | null {
+    const at = this.#yaml?.find(value, span) ?? -1;
+    return at === -1 ? null : { start: at + within.start, end: at + Math.max(within.end, within.start + 1) };
+  }
+
+  #inFile(span: Span, path: string, what: string, remedy: string): Problem {
     const yaml = this.#yaml!;
     const { line, column } = yaml.position(span.start);
     const sourceLine = withoutSecrets(yaml.line(line));

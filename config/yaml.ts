@@ -21,6 +21,8 @@ export interface YamlText {
   /** 1-based line and column of an offset. */
   position(offset: number): { line: number; column: number };
   line(number: number): string;
+  /** Where the text stands letter by letter inside a span; −1 when it does not. */
+  find(text: string, within: { start: number; end: number }): number;
 }
 
 /** A bomb of aliases ("billion laughs") is refused; a file of settings has no use for more. */
@@ -66,6 +68,10 @@ export function readYaml(source: string): YamlText {
     position(offset) {
       const before = text.slice(0, offset);
       return { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') };
+    },
+    find(wanted, { start, end }) {
+      const at = text.slice(start, end).indexOf(wanted);
+      return at === -1 ? -1 : start + at;
     },
     line: (number) => (lines[number - 1] ?? '').replace(/\r$/, ''),
   };
