@@ -7,6 +7,7 @@ import type { ReplayCommand } from './replay.ts';
 import { ROLES, type Role } from './roles.ts';
 import type { StartOptions } from './settings.ts';
 import type { SimulateCommand } from './simulate.ts';
+import type { TestCommand } from './test.ts';
 import type { TraceCommand } from './trace.ts';
 import { VERSION } from './version.ts';
 
@@ -79,6 +80,24 @@ withSettings(program.command('trace'))
   .action(async (device: string, ts: string, options: TraceCommand) =>
     (await import('./trace.ts')).traceReading(device, ts, options),
   );
+
+program
+  .command('test')
+  .description('run rule tests: given input against expected rollups and alarms, in virtual time')
+  .argument(
+    '[files...]',
+    'YAML files, Markdown with ```yaml sluice-test blocks, or folders of *.test.yaml (default: .)',
+  )
+  .option('-c, --config <file>', 'settings of tests that name none (default: ./sluice.yaml)')
+  .option('--name <text>', 'only tests whose name holds this')
+  .option('--junit <file>', 'also write the results as JUnit XML, for CI')
+  .option('--json', 'print the results as JSON')
+  .option('--watch', 'run again when a file changes')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 all passed, 2 a test failed, 1 a file could not be read.\ndocs/rule-tests.md describes the format.',
+  )
+  .action(async (files: string[], options: TestCommand) => (await import('./test.ts')).testRules(files, options));
 
 program
   .command('simulate')

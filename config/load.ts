@@ -132,6 +132,15 @@ function put(target: unknown, path: Path, value: unknown): unknown {
   return { ...from, [key]: put(Object.hasOwn(from, key) ? from[key as string] : undefined, rest, value) };
 }
 
+/**
+ * Settings that stand inside another file, as in a rule test. `findings` have paths inside `raw`; the config is null when they make it
+ * useless. Files that it names need not be there.
+ */
+export function checkSettings(raw: unknown, baseDir: string): { findings: Finding[]; config: Config | null } {
+  const { findings, config } = check(raw, baseDir, false);
+  return { findings, config: config === null ? null : freeze(config) };
+}
+
 function check(
   raw: unknown,
   baseDir: string,
