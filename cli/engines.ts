@@ -90,6 +90,7 @@ export async function openStoreClient(
     database: store.database,
     readingsTtlMs: store.readingsTtlMs,
     ledgerTtlMs: config.ledger.ttlMs,
+    rollupsKeepMs: [...config.windows, ...config.tiers].map(({ name, keepMs }) => ({ name, keepMs })),
     onRetry: (info: Record<string, unknown>) => {
       onRetry();
       logger.warn('the store did not take an insert; it is tried again', info);

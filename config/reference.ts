@@ -74,6 +74,10 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   - { name: 1m, sizeMs: 1m }
   - { name: 1h, sizeMs: 1h, metrics: [temperature, "bearing_*"], allowedLatenessMs: 10m }
 `,
+  tiers: `tiers:
+  - { name: hours, from: 1m, sizeMs: 1h, keepMs: 365d }
+  - { name: days, from: hours, sizeMs: 1d }
+`,
   alarms: `alarms:
   - name: zone-too-hot
     metric: temperature

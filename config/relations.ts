@@ -4,6 +4,7 @@ import type { Finding } from './explain.ts';
 import type { Path } from './problem.ts';
 import { clip, formatQuantity } from './quantity.ts';
 import { ruleRelations } from './relations-rules.ts';
+import { tierRelations } from './relations-tiers.ts';
 import type { DraftConfig } from './schema.ts';
 
 /** A finding about several settings. It is dropped when one of `uses` is itself wrong: its default would be judged instead. */
@@ -25,6 +26,7 @@ export function relations(config: DraftConfig): Relation[] {
     ...processorRelations(config),
     ...storeRelations(config),
     ...ruleRelations(config),
+    ...tierRelations(config),
   ];
 }
 

@@ -4,6 +4,7 @@ import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
 import { clip } from './quantity.ts';
+import { keepMs } from './schema-tiers.ts';
 
 /** Settings that say what the data means: how payloads are read, which windows are formed, which alarms are raised. */
 
@@ -64,6 +65,7 @@ const windowItem = section('One window: its rollups have its name in the column 
     'How long after its end was passed a window still takes late readings, each giving a corrected rollup with a higher revision. Takes memory for as long.',
     { max: 31 * DAY_MS },
   ).prefault('1m'),
+  keepMs: keepMs('window'),
 });
 
 export const windowsSection = list(

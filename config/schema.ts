@@ -3,6 +3,7 @@ import { address, choice, duration, path, section } from './fields.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
 import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
+import { tiersSection } from './schema-tiers.ts';
 
 /** The one schema of `sluice.yaml`: it reads the file, and gives the editor's JSON Schema and docs/configuration.md. */
 export const VERSION = 1;
@@ -64,6 +65,7 @@ export const configSchema = z.strictObject({
   }).prefault({}),
   devices: devicesSection.prefault({}),
   windows: windowsSection,
+  tiers: tiersSection,
   alarms: alarmsSection,
 });
 

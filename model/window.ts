@@ -23,6 +23,8 @@ export interface WindowBase {
   allowedLatenessMs: number;
   /** Early results of open windows each time event time has gone on by this; null gives none. */
   everyMs: number | null;
+  /** How long the store keeps its rollups after they were written; null for ever. Does not matter to what is emitted. */
+  keepMs: number | null;
 }
 
 /** [k·size, (k+1)·size), counted from the epoch. */
@@ -91,4 +93,5 @@ export const WINDOW_DEFAULTS = {
   by: { kind: 'device' },
   aggregates: [],
   everyMs: null,
+  keepMs: null,
 } as const satisfies Partial<WindowBase>;

@@ -118,7 +118,7 @@ export function restoreState(
   return orphans;
 }
 
-/** Two windows of one definition have states of one form. */
-function definitionOf({ name, ...definition }: WindowSpec): string {
+/** Two windows of one definition have states of one form; how long their rollups are kept has no part in it. */
+function definitionOf({ name, keepMs, ...definition }: WindowSpec): string {
   return JSON.stringify(definition);
 }

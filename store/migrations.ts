@@ -6,6 +6,7 @@ import {
   CREATE_QUARANTINE,
   CREATE_READINGS,
   CREATE_ROLLUPS,
+  DATE_ROLLUPS,
   EXTEND_ROLLUPS,
   TTL_COLUMN,
   type Ttls,
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
   { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
   { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
+  { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (
@@ -75,7 +77,7 @@ export async function migrate(
     );
   }
   await keepFor(target, 'readings', ttls.readingsTtlMs);
-  await keepFor(target, 'rollups', ttls.rollupsTtlMs);
+  await keepRollups(target, ttls.rollupsKeepMs ?? []);
   await keepFor(target, 'quarantine', ttls.quarantineTtlMs);
   await keepFor(target, 'ledger', ttls.ledgerTtlMs);
 }
@@ -83,20 +85,32 @@ export async function migrate(
 /** Sets a table's TTL where it is not as wanted. Existing parts are dropped by it as well, at one of the next merges. */
 async function keepFor(
   target: MigrationTarget,
-  table: Exclude<TableName, 'alarms'>,
+  table: Exclude<TableName, 'alarms' | 'rollups'>,
   ttlMs: number | null | undefined,
 ): Promise<void> {
+  const wanted = ttlMs == null ? null : `toDateTime(${TTL_COLUMN[table]}) + ${seconds(ttlMs)}`;
+  await setTtl(target, table, wanted);
+}
+
+/** Windows and tiers have a retention each. */
+async function keepRollups(target: MigrationTarget, keep: NonNullable<Ttls['rollupsKeepMs']>): Promise<void> {
+  const wanted = keep.flatMap(({ name, keepMs }) =>
+    keepMs === null ? [] : [`written + ${seconds(keepMs)} WHERE window = ${quoted(name)}`],
+  );
+  await setTtl(target, 'rollups', wanted.length === 0 ? null : wanted.join(', '));
+}
+
+async function setTtl(target: MigrationTarget, table: TableName, wanted: string | null): Promise<void> {
   const [row] = await target.query<{ engine_full: string }>(
     'SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}',
     { table },
   );
-  const has = / TTL (.*?)(?: SETTINGS |$)/.exec(row?.engine_full ?? '')?.[1] ?? null;
-  const seconds = ttlMs == null ? null : Math.ceil(ttlMs / 1000);
-  if (seconds === null) {
-    if (has !== null) await target.command(`ALTER TABLE ${table} REMOVE TTL`);
-    return;
-  }
-  // As the server prints it back, so that nothing is altered when nothing has changed.
-  const wanted = `toDateTime(${TTL_COLUMN[table]}) + toIntervalSecond(${seconds})`;
-  if (has !== wanted) await target.command(`ALTER TABLE ${table} MODIFY TTL ${wanted}`);
+  const has = / TTL (.*?)(?: SETTINGS |$)/s.exec(row?.engine_full ?? '')?.[1] ?? null;
+  if (has === wanted) return;
+  if (wanted === null) await target.command(`ALTER TABLE ${table} REMOVE TTL`);
+  else await target.command(`ALTER TABLE ${table} MODIFY TTL ${wanted}`);
 }
+
+// As the server prints them back, so that nothing is altered when nothing has changed.
+const seconds = (ms: number): string => `toIntervalSecond(${Math.ceil(ms / 1000)})`;
+const quoted = (text: string): string => `'${text.replace(/[\\']/g, '\\$&')}'`;

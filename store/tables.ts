@@ -134,10 +134,30 @@ export const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ledger (
 ORDER BY (\`minute\`, \`partition\`, \`device\`, \`offset_first\`)
 SETTINGS ${COMMON}`;
 
-/** The column that a table's retention counts from; null where rows are kept for ever. */
+/**
+ * Migration 6. When a rollup was written, by the store's clock: what tiers (store/tiers.ts) take for changed, and what retention counts
+ * from, so that neither a device's clock nor a processor that was away makes rows go before a tier has them. Rows that
+ * were there before are taken to be written at their end. Then the tiers' own account of their runs.
+ */
+export const DATE_ROLLUPS = [
+  'ALTER TABLE rollups ADD COLUMN IF NOT EXISTS `written` DateTime64(3) DEFAULT `end` CODEC(Delta, ZSTD)',
+  'ALTER TABLE rollups MATERIALIZE COLUMN `written` SETTINGS mutations_sync = 1',
+  'ALTER TABLE rollups MODIFY COLUMN `written` DateTime64(3) DEFAULT now64(3) CODEC(Delta, ZSTD)',
+  'ALTER TABLE rollups ADD INDEX IF NOT EXISTS written_range `written` TYPE minmax GRANULARITY 1',
+  `CREATE TABLE IF NOT EXISTS tier_runs (
+  \`tier\` String,
+  \`definition\` String,
+  \`through\` DateTime64(3),
+  \`run\` UInt64
+) ENGINE = ReplacingMergeTree(\`run\`)
+ORDER BY \`tier\`
+SETTINGS ${COMMON}`,
+] as const;
+
+/** The column that a table's retention counts from; null where rows are kept for ever. Rollups have one for each window. */
 export const TTL_COLUMN = {
   readings: 'received',
-  rollups: 'start',
+  rollups: null,
   alarms: null,
   quarantine: 'received',
   ledger: 'minute',
@@ -146,7 +166,8 @@ export const TTL_COLUMN = {
 /** How long rows are kept, ms; null or absent keeps them for ever. Whole seconds: fractions are rounded up. */
 export interface Ttls {
   readingsTtlMs?: number | null;
-  rollupsTtlMs?: number | null;
+  /** Of each window or tier by itself, by its name; those that are not named are kept. */
+  rollupsKeepMs?: readonly { name: string; keepMs: number | null }[];
   quarantineTtlMs?: number | null;
   ledgerTtlMs?: number | null;
 }

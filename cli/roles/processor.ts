@@ -3,6 +3,7 @@ import type { Logger } from '../../model/logger.ts';
 import type { ProcessorStats } from '../../model/stats.ts';
 import { ALARMS, STATS } from '../../model/topics.ts';
 import { startProcessor } from '../../processors/processor.ts';
+import { startTierKeeper } from '../../store/tier-keeper.ts';
 import { GROUP, openCheckpoints, openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { MeasuredCheckpoints } from '../measure/checkpoints.ts';
@@ -47,6 +48,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     clock: systemClock,
     logger,
   });
+  const tiers = startTierKeeper({ store, tiers: config.tiers, clock: systemClock, logger });
   const lag = new Change(LAG_SPAN_MS);
   const restarts = new Change(RESTARTS_SPAN_MS);
   const recorder = startRecorder<ProcessorStats>({
@@ -77,6 +79,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     failed: processor.failed,
     observed: recorder.observed,
     async close() {
+      await tiers.close();
       await processor.close();
       await stats.close();
       recorder.close();
