@@ -217,7 +217,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       block.add({ ...rollup, window: 'state', label: 'läuft', phase: 'early', extra }, 3);
       await store.insert('rollups', block.finish(), { token: token() });
       const rows = await store.query(
-        'SELECT * EXCEPT (start, end), toUnixTimestamp64Milli(start) AS startMs, toUnixTimestamp64Milli(end) AS endMs FROM rollups FINAL ORDER BY window',
+        'SELECT * EXCEPT (start, end, written), toUnixTimestamp64Milli(start) AS startMs, toUnixTimestamp64Milli(end) AS endMs FROM rollups FINAL ORDER BY window',
       );
       expect(rows).toEqual([
         { ...rollup, window: 'hour', partition: 3, extra: {} },
