@@ -1,4 +1,3 @@
-import { matcher } from '../../model/pattern.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
@@ -7,6 +6,7 @@ import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import { push } from './aggregates/window-state.ts';
 import type { EventTime } from './event-time.ts';
+import { selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -30,13 +30,13 @@ export class TumblingWindow implements WindowOperator {
   readonly #spec: TumblingSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #matches: (metric: string) => boolean;
+  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   /** The window has no further aggregates: their push is then called by name, so that the engine inlines it. */
   readonly #plain: boolean;
   /** Doubles of one row. */
   readonly #width: number;
-  /** For each series its newest row; NONE, or UNMATCHED when this window does not take the metric. */
+  /** For each series its newest row; NONE, or UNMATCHED when this window does not take it. */
   #heads = new Int32Array(1024);
   #rows: Float64Array;
   #next = new Int32Array(256);
@@ -52,7 +52,7 @@ export class TumblingWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#matches = matcher(spec.metrics);
+    this.#takes = selection(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#plain = spec.aggregates.length === 0;
     this.#width = STATE + this.#set.width;
@@ -62,7 +62,7 @@ export class TumblingWindow implements WindowOperator {
 
   seriesAdded(series: number): void {
     this.#heads = withRoom(this.#heads, series, NONE);
-    this.#heads[series] = this.#matches(this.#series.metric(series)) ? NONE : UNMATCHED;
+    this.#heads[series] = this.#takes(series) ? NONE : UNMATCHED;
     const device = this.#series.deviceOf(series);
     this.#goneEnd = withRoom(this.#goneEnd, device, 0);
   }

@@ -3,6 +3,8 @@ import type { WindowSpec } from '../../model/window.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import type { EventTime } from './event-time.ts';
+import { HoppingWindow } from './hopping.ts';
+import { SessionWindow } from './session.ts';
 import { TumblingWindow } from './tumbling.ts';
 
 /**
@@ -33,7 +35,13 @@ export interface WindowOperator {
 export function openWindow(spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator {
   switch (spec.kind) {
     case 'tumbling':
+      // Early results are the hopping window's; a tumbling one pays nothing for them when nobody asks.
+      if (spec.everyMs !== null) return new HoppingWindow({ ...spec, hopMs: spec.sizeMs }, series, time);
       return new TumblingWindow(spec, series, time);
+    case 'hopping':
+      return new HoppingWindow(spec, series, time);
+    case 'session':
+      return new SessionWindow(spec, series, time);
     default:
       throw new Error(`unknown kind of window ${spec.kind}`);
   }
