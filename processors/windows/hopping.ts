@@ -346,7 +346,7 @@ export class HoppingWindow implements WindowOperator {
       const row = this.#windows.take();
       for (let i = 0; i < DIRTY; i++) this.#windows.column[row * WINDOW_WIDTH + i] = from.varint();
       this.#windows.column[row * WINDOW_WIDTH + DIRTY] = 0;
-      append(this.#windows, this.#windowHeads, windowTails, series, row);
+      this.#windows.append(this.#windowHeads, windowTails, series, row);
     }
     const paneTails = new Map<number, number>();
     for (let left = from.count(); left > 0; left--) {
@@ -356,18 +356,9 @@ export class HoppingWindow implements WindowOperator {
       this.#panes.column[at + START] = from.varint();
       this.#panes.column[at + MARK] = from.below(TOLD, 'a mark');
       this.#set.restore(this.#panes.column, at + STATE, from);
-      append(this.#panes, this.#paneHeads, paneTails, series, pane);
+      this.#panes.append(this.#paneHeads, paneTails, series, pane);
     }
   }
-}
-
-/** Puts a row at the end of the list of its series. */
-function append(rows: WindowRows, heads: Int32Array, tails: Map<number, number>, series: number, row: number): void {
-  const tail = tails.get(series);
-  if (tail === undefined) heads[series] = row;
-  else rows.next[tail] = row;
-  rows.next[row] = NONE;
-  tails.set(series, row);
 }
 
 /** The end of the first window that holds a time. */

@@ -42,4 +42,13 @@ export class WindowRows {
     this.#free = row;
     this.open--;
   }
+
+  /** Puts a row at the end of the list of its series, whose ends are in `tails`. */
+  append(heads: Int32Array, tails: Map<number, number>, series: number, row: number): void {
+    const tail = tails.get(series);
+    if (tail === undefined) heads[series] = row;
+    else this.next[tail] = row;
+    this.next[row] = NONE;
+    tails.set(series, row);
+  }
 }

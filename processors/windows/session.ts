@@ -312,11 +312,7 @@ export class SessionWindow implements WindowOperator {
       for (let i = SERIES + 1; i < DIRTY; i++) this.#rows.column[at + i] = from.varint();
       this.#rows.column[at + DIRTY] = 0;
       this.#set.restore(this.#rows.column, at + STATE, from);
-      this.#rows.next[row] = NONE;
-      const tail = tails.get(series);
-      if (tail === undefined) this.#heads[series] = row;
-      else this.#rows.next[tail] = row;
-      tails.set(series, row);
+      this.#rows.append(this.#heads, tails, series, row);
     }
   }
 }
