@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
 import type { KafkaClientOptions } from '../log/kafka-client.ts';
 import type { Logger } from '../model/logger.ts';
-import { ALARMS, STATS, TELEMETRY } from '../model/topics.ts';
+import { ALARMS, OPERATIONS, OPERATIONS_GROUP, STATS, TELEMETRY } from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import type { Store } from '../store/store.ts';
 import type { SizedLog } from './measure/log.ts';
@@ -23,11 +23,14 @@ const WRITES: Record<Role, readonly string[]> = {
   door: [TELEMETRY, STATS.door],
   processor: [ALARMS, STATS.processor],
   store: [STATS.store],
-  gateway: [],
+  gateway: [OPERATIONS],
 };
 
 /** Stats are for the page; nobody looks at those of an hour ago. */
 const STATS_RETENTION = { ageMs: 3_600_000, bytesMax: 64 * 2 ** 20 };
+
+/** Few and small; once taken they stand in the telemetry partitions and in the store. */
+const OPERATIONS_RETENTION = { ageMs: 365 * 86_400_000, bytesMax: 256 * 2 ** 20 };
 
 /** Names this process in stats and at Kafka. */
 export function instanceOf(role: Role): string {
@@ -41,6 +44,7 @@ export async function openLog(role: Role, config: Config, logger: Logger): Promi
     // What was acknowledged is not deleted before it is processed.
     [TELEMETRY]: { ...kept, heldFor: GROUP },
     [ALARMS]: kept,
+    [OPERATIONS]: { ...OPERATIONS_RETENTION, heldFor: OPERATIONS_GROUP },
     [STATS.door]: STATS_RETENTION,
     [STATS.processor]: STATS_RETENTION,
     [STATS.store]: STATS_RETENTION,

@@ -1,5 +1,6 @@
+import { isDeviceId } from '../model/device.ts';
 import { SluiceError } from '../model/errors.ts';
-import { isDeviceId, telemetryDevice } from './device-id.ts';
+import { telemetryDevice } from './device-id.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
 import { PasswordChecker, type PasswordQueue } from './passwords.ts';
 

@@ -88,7 +88,11 @@ export class Batcher {
     this.#clock = clock;
     this.#logger = logger;
     if (options.ledger !== undefined)
-      this.#ledger = new DoorLedger(options.ledger, log.partitions, (p, payload) => this.#note(p, payload));
+      this.#ledger = new DoorLedger(
+        options.ledger,
+        log.partitions,
+        (p, payload) => void this.note(p, LEDGER_IDENTITY, payload),
+      );
     for (let index = 0; index < log.partitions; index++) {
       this.#partitions.push({
         index,
@@ -140,10 +144,13 @@ export class Batcher {
     return open;
   }
 
-  /** A claim of the ledger: a message of the door's own, which nobody waits for. */
-  #note(partition: number, payload: Uint8Array): void {
+  /**
+   * Takes a message of the door's own, which names no device: a claim of the ledger, or an operation. It is not counted among
+   * the messages received. Returns its frame, as `add` does.
+   */
+  note(partition: number, identity: Uint8Array, payload: Uint8Array): OpenFrame {
     const state = this.#partitions[partition];
-    if (state.builder.bytes + payload.length + LEDGER_IDENTITY.length + ITEM_OVERHEAD > this.#options.frameBytesMax) {
+    if (state.builder.bytes + payload.length + identity.length + ITEM_OVERHEAD > this.#options.frameBytesMax) {
       if (state.builder.bytes > 0) this.#seal(state);
       this.#pump(state);
     }
@@ -152,8 +159,10 @@ export class Batcher {
       state.open.openedMs = this.#clock.nowMs();
       if (state.appending === null && !this.#scheduled) this.#schedule(this.#options.lingerMs);
     }
-    state.builder.append(this.#clock.nowMs(), LEDGER_IDENTITY, payload, 0, payload.length);
+    const { open } = state;
+    state.builder.append(this.#clock.nowMs(), identity, payload, 0, payload.length);
     this.#pressure.add(state.builder.bytes - before);
+    return open;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts';
+import { isDeviceId } from '../model/device.ts';
 import type { SluiceError } from '../model/errors.ts';
 import { type Access, mayReceive, maySubscribe, type Principal, publishProblem, sameCredential } from './access.ts';
 import { addressKey } from './address-key.ts';
@@ -6,7 +7,7 @@ import type { Batcher } from './batcher.ts';
 import type { BrokerClient, BrokerHooks, BrokerMessage } from './broker.ts';
 import type { Connection } from './connection.ts';
 import type { ConnectionGate } from './connection-gate.ts';
-import { isDeviceId, telemetryDevice } from './device-id.ts';
+import { telemetryDevice } from './device-id.ts';
 import type { KeptSessions } from './kept-sessions.ts';
 import type { Arrival } from './listeners.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';

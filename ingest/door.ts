@@ -22,6 +22,7 @@ import {
   openListeners,
   type TlsKeys,
 } from './listeners.ts';
+import { OperationIntake } from './operation-intake.ts';
 import { PartialPackets } from './partial-packets.ts';
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
@@ -84,6 +85,7 @@ class OpenDoor implements Door {
   readonly #pressure: Pressure;
   readonly #batcher: Batcher;
   readonly #relay: AlarmRelay;
+  readonly #intake: OperationIntake;
   readonly #filters = new TelemetryFilters();
   readonly #handshakes = new Qos2Handshakes();
   readonly #connections = new Map<Connection, Arrival>();
@@ -137,6 +139,7 @@ class OpenDoor implements Door {
       this.#clock,
       this.#logger,
     );
+    this.#intake = new OperationIntake(options.log, this.#batcher, this.#clock, this.#logger);
     this.#status = new DoorStatusPublisher(
       () => this.#statusNow(),
       (topic, payload) => this.publish(topic, payload),
@@ -172,6 +175,7 @@ class OpenDoor implements Door {
     this.#every(Math.max(1, this.#tickMs / 4), 1, () => this.#batcher.tick(this.#clock.nowMs()));
     this.#status.start();
     await this.#relay.start();
+    await this.#intake.start();
   }
 
   /** The connections that there are files for. */
@@ -256,6 +260,7 @@ class OpenDoor implements Door {
         new SluiceError('LOG_UNAVAILABLE', `the log did not take its last frames within ${this.#limits.drainMsMax} ms`),
       );
     });
+    await this.#intake.close();
     await this.#batcher.drain();
     await this.#relay.close();
     await this.#broker!.close();

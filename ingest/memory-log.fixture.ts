@@ -1,5 +1,5 @@
-import type { Log, LogBounds, LogConsumer, LogFrame, LogTail, TailOptions } from '../log/log.ts';
-import { SluiceError } from '../model/errors.ts';
+import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame, LogTail, TailOptions } from '../log/log.ts';
+import type { SluiceError } from '../model/errors.ts';
 import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
 import { TELEMETRY } from '../model/topics.ts';
 
@@ -142,12 +142,39 @@ export class MemoryLog implements Log {
     for (const tail of this.#tails.splice(0)) tail.options.onError(error);
   }
 
-  consume(): Promise<LogConsumer> {
-    return Promise.reject(new SluiceError('LOG_TOPIC_UNKNOWN', 'this log is not consumed'));
+  /** What each group committed, by group, topic and partition. */
+  readonly commits = new Map<string, number>();
+
+  /** One member has all partitions. A batch is one frame; a handler that rejects ends the consumer. */
+  async consume(topic: string, options: ConsumeOptions): Promise<LogConsumer> {
+    const key = (partition: number): string => `${options.group} ${topic} ${partition}`;
+    const queues = new Map<number, Promise<void>>();
+    const starts = new Map<number, number>();
+    for (let partition = 0; partition < this.partitions; partition++) {
+      starts.set(partition, (await options.onAssign(partition)) ?? this.commits.get(key(partition)) ?? 0);
+    }
+    let closed = false;
+    const tail = await this.tail(topic, {
+      from: (partition) => starts.get(partition) ?? 0,
+      onError: options.onError,
+      onFrames: (partition, frames) => {
+        const give = async (): Promise<void> => {
+          for (const frame of frames) if (!closed) await options.onBatch(partition, [frame]);
+        };
+        queues.set(partition, (queues.get(partition) ?? Promise.resolve()).then(give).catch(options.onError));
+      },
+    });
+    return {
+      commit: async (partition, offsetNext) => void this.commits.set(key(partition), offsetNext),
+      close: async () => {
+        closed = true;
+        await tail.close();
+      },
+    };
   }
 
-  async committed(): Promise<(number | null)[]> {
-    return Array.from({ length: this.partitions }, () => null);
+  async committed(group: string, topic: string): Promise<(number | null)[]> {
+    return Array.from({ length: this.partitions }, (_, p) => this.commits.get(`${group} ${topic} ${p}`) ?? null);
   }
 
   async close(): Promise<void> {}

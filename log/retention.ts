@@ -1,4 +1,4 @@
-import { STATS } from '../model/topics.ts';
+import { OPERATIONS, STATS } from '../model/topics.ts';
 
 /** How long and how much of a topic is kept; null is without that limit. */
 export interface Retention {
@@ -12,9 +12,9 @@ export interface Retention {
   heldFor?: string;
 }
 
-const STATS_TOPICS: ReadonlySet<string> = new Set(Object.values(STATS));
+const OF_ONE_PARTITION: ReadonlySet<string> = new Set([OPERATIONS, ...Object.values(STATS)]);
 
-/** Topics of stats have one partition, all others the configured number. */
+/** Operations and stats have one partition, all other topics the configured number. */
 export function partitionsOf(topic: string, partitions: number): number {
-  return STATS_TOPICS.has(topic) ? 1 : partitions;
+  return OF_ONE_PARTITION.has(topic) ? 1 : partitions;
 }

@@ -2,6 +2,10 @@
 export const TELEMETRY = 'telemetry';
 /** Alarm events: frames whose messages carry one CloudEvent each. Partitioned like TELEMETRY: events of partition p are in partition p. */
 export const ALARMS = 'alarms';
+/** What people and programs ask for (model/operation.ts): one partition, so that it has one order. The door takes it into TELEMETRY. */
+export const OPERATIONS = 'operations';
+/** Consumer group of the doors at OPERATIONS. */
+export const OPERATIONS_GROUP = 'door-operations';
 /** One topic of one partition for each role that tells how it does (model/stats.ts). */
 export const STATS = { door: 'stats-door', processor: 'stats-processor', store: 'stats-store' } as const;
 

@@ -1,8 +1,10 @@
 import type { AlarmEvent } from '../model/alarm.ts';
+import type { DeviceRow } from '../model/device.ts';
 import type { LedgerRow } from '../model/ledger.ts';
 import type { Rollup } from '../model/rollup.ts';
 import {
   AlarmsBlock,
+  DevicesBlock,
   LedgerBlock,
   QuarantineBlock,
   type QuarantineRow,
@@ -20,6 +22,7 @@ export interface Blocks {
   alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
   quarantine(): Pick<QuarantineBlock, 'rows' | 'add' | 'finish'>;
   ledger(): Pick<LedgerBlock, 'rows' | 'add' | 'finish'>;
+  devices(): Pick<DevicesBlock, 'rows' | 'add' | 'finish'>;
 }
 
 export const STORE_BLOCKS: Blocks = {
@@ -28,6 +31,7 @@ export const STORE_BLOCKS: Blocks = {
   alarms: () => new AlarmsBlock(),
   quarantine: () => new QuarantineBlock(),
   ledger: () => new LedgerBlock(),
+  devices: () => new DevicesBlock(),
 };
 
 /** The times received of a frame's messages. */
@@ -55,6 +59,7 @@ export class BatchBuilder {
   readonly #alarms: ReturnType<Blocks['alarms']>;
   readonly #quarantine: ReturnType<Blocks['quarantine']>;
   readonly #ledger: ReturnType<Blocks['ledger']>;
+  readonly #devices: ReturnType<Blocks['devices']>;
   #counted: BatchCounts = this.counts;
   #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
   #replayedRows = 0;
@@ -70,6 +75,7 @@ export class BatchBuilder {
     this.#alarms = blocks.alarms();
     this.#quarantine = blocks.quarantine();
     this.#ledger = blocks.ledger();
+    this.#devices = blocks.devices();
   }
 
   /** Whether alarm events of this frame, or some of them, are on the log already. */
@@ -114,6 +120,10 @@ export class BatchBuilder {
     this.#ledger.add(row);
   };
 
+  readonly device = (row: DeviceRow): void => {
+    this.#devices.add(row);
+  };
+
   refuse(row: QuarantineRow): void {
     this.counts.messagesQuarantined++;
     this.#quarantine.add(row);
@@ -128,6 +138,7 @@ export class BatchBuilder {
         rollups: this.#rollups.rows,
         alarms: this.#alarms.rows,
         ledger: this.#ledger.rows,
+        devices: this.#devices.rows,
       },
       blocks: {
         readings: [...this.#replayedBlocks, ...this.#ownReadings.finish()],
@@ -135,6 +146,7 @@ export class BatchBuilder {
         rollups: this.#rollups.finish(),
         alarms: this.#alarms.finish(),
         ledger: this.#ledger.finish(),
+        devices: this.#devices.finish(),
       },
       alarmFrames: this.#outbox.take(),
       counts: this.#counted,

@@ -9,8 +9,8 @@ export interface BatchOutput {
   counts: BatchCounts;
 }
 
-/** The order in which the tables are filled: what people count first, and last what counts it: what the ledger has, the tables have. */
-export const TABLES: readonly TableName[] = ['readings', 'quarantine', 'rollups', 'alarms', 'ledger'];
+/** The order in which the tables are filled: the devices that others speak of, what people count, and last what counts it: what the ledger has, the tables have. */
+export const TABLES: readonly TableName[] = ['devices', 'readings', 'quarantine', 'rollups', 'alarms', 'ledger'];
 
 /** Counters of model/stats.ts that grow with the frames. */
 export interface BatchCounts {

@@ -1,6 +1,7 @@
 import type { WindowSpec } from '../model/window.ts';
 import type { Alarms, Orphan } from './alarms/alarms.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
@@ -17,7 +18,7 @@ import type { WindowOperator } from './windows/window.ts';
  *     time      clock; newest, active, due of each device
  *     parts     count, then for each: name, definition, a part
  *
- * Parts stand by themselves: `alarms`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * Parts stand by themselves: `devices`, `alarms`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
  * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
@@ -26,6 +27,7 @@ export interface PartitionState {
   time: EventTime;
   alarms: Alarms;
   ledger: Ledger;
+  registry: Registry;
   windows: { spec: WindowSpec; operator: WindowOperator }[];
 }
 
@@ -42,8 +44,15 @@ const VERSION = 3;
 
 /** In the order in which they are restored. */
 function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
-  const { alarms, ledger, series, windows } = state;
+  const { alarms, ledger, registry, series, windows } = state;
   return [
+    {
+      // Before what groups by site or tag.
+      name: 'devices',
+      definition: '',
+      save: (out) => registry.save(out),
+      restore: (from) => registry.restore(from),
+    },
     ...windows.map(({ spec, operator }) => ({
       name: `window ${spec.name}`,
       definition: definitionOf(spec),

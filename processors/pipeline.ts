@@ -2,6 +2,7 @@ import type { AlarmRule } from '../model/alarm.ts';
 import { SluiceError } from '../model/errors.ts';
 import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
 import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
+import { decodeOperation, OPERATION_TOPIC, type Operation } from '../model/operation.ts';
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
@@ -21,6 +22,7 @@ import { TS_END_MS } from './decode/time.ts';
 import { Evaluation } from './evaluation.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, saveState } from './partition-state.ts';
+import { Registry } from './registry/registry.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
 import { EventTime } from './windows/event-time.ts';
@@ -48,6 +50,7 @@ const METRICS_PER_DEVICE_MAX = 10_000;
 const NO_SERIES = new Int32Array(0);
 const TICK = Buffer.from(TICK_TOPIC);
 const LEDGER = Buffer.from(LEDGER_TOPIC);
+const OPERATION = Buffer.from(OPERATION_TOPIC);
 
 /**
  * One partition at work: frames in, rows and alarm events out. Everything that it gives is a function of the state that it began
@@ -92,6 +95,7 @@ export class PartitionPipeline {
       seen: new SeenTimes(),
       alarms: new Alarms(options.rules, series),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
+      registry: new Registry(partition, series.devices),
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
     };
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
@@ -128,6 +132,7 @@ export class PartitionPipeline {
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     const received = this.#messages(frame);
     this.#evaluation.endFrame();
+    this.#state.registry.endFrame(offset, this.#out.device);
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
   }
@@ -187,6 +192,7 @@ export class PartitionPipeline {
     const device = state.series.devices.find(bytes, reader.deviceStart, reader.deviceEnd);
     if (device >= this.#memory.length) this.#deviceAdded(device);
     state.time.message(device, receivedMs);
+    state.registry.heard(device, receivedMs);
     const ledgerRow = state.ledger.message(device, receivedMs);
     const message = this.#message;
     const decoder = this.#decoder[device];
@@ -206,20 +212,26 @@ export class PartitionPipeline {
       });
   }
 
-  /** Whether a message without a device is the door's own: a tick, or a claim for the ledger. */
+  /** Whether a message without a device is the door's own: a tick, a claim for the ledger, or an operation. */
   #isOwn(reader: FrameReader, receivedMs: number): boolean {
     const isClaim = hasTopic(reader, LEDGER);
-    if (!isClaim && !hasTopic(reader, TICK)) return false;
-    if (isClaim) {
-      try {
-        this.#state.ledger.claim(decodeClaim(reader.payload()));
-      } catch (error) {
-        if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
-        return false;
-      }
+    const isOperation = !isClaim && hasTopic(reader, OPERATION);
+    if (!isClaim && !isOperation && !hasTopic(reader, TICK)) return false;
+    try {
+      const operation = isOperation ? decodeOperation(reader.payload()) : null;
+      if (isClaim) this.#state.ledger.claim(decodeClaim(reader.payload()));
+      if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
+      if (operation !== null) this.#operation(operation);
+    } catch (error) {
+      if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
+      return false;
     }
-    if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
     return true;
+  }
+
+  /** What people asked for, at its place between the readings. The same operation may come again. */
+  #operation(operation: Operation): void {
+    if (operation.kind === 'device') this.#state.registry.apply(operation);
   }
 
   /** Finds the series of the decoded message's readings, making those that are new. */

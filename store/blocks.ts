@@ -20,6 +20,7 @@ import { DAY_MS } from './readings-block.ts';
  * Times are ms since the epoch. A time outside of the years 1900 to 2299 throws INPUT_INVALID and leaves the block unchanged.
  */
 
+export { DevicesBlock } from './devices-block.ts';
 export { LedgerBlock } from './ledger-block.ts';
 export { ReadingsBlock, type SeriesNames } from './readings-block.ts';
 

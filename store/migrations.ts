@@ -2,6 +2,7 @@ import { SluiceError } from '../model/errors.ts';
 import type { TableName } from './store.ts';
 import {
   CREATE_ALARMS,
+  CREATE_DEVICES,
   CREATE_LEDGER,
   CREATE_QUARANTINE,
   CREATE_READINGS,
@@ -32,6 +33,7 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [CREATE_READINGS, CREATE_ROLLUPS, CREATE_ALARMS, CREATE_QUARANTINE],
   },
   { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
+  { version: 3, name: 'devices', statements: [CREATE_DEVICES] },
   { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
 ];
@@ -85,7 +87,7 @@ export async function migrate(
 /** Sets a table's TTL where it is not as wanted. Existing parts are dropped by it as well, at one of the next merges. */
 async function keepFor(
   target: MigrationTarget,
-  table: Exclude<TableName, 'alarms' | 'rollups'>,
+  table: Exclude<TableName, 'alarms' | 'rollups' | 'devices'>,
   ttlMs: number | null | undefined,
 ): Promise<void> {
   const wanted = ttlMs == null ? null : `toDateTime(${TTL_COLUMN[table]}) + ${seconds(ttlMs)}`;

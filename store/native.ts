@@ -14,6 +14,7 @@ import { SluiceError } from '../model/errors.ts';
  *       DateTime64(3)            Int64 milliseconds since the epoch
  *       String                   string a row
  *       Nullable(T)              a byte a row, 1 where null · data of T (any value where null)
+ *       Map(K, V)                UInt64 a row: pairs up to and with this row · data of K · data of V, a value for each pair
  *       LowCardinality(String)   UInt64 1                          version of the keys' serialization
  *                                UInt64 0x600 | width              width of an index: 0 UInt8, 1 UInt16, 2 UInt32;
  *                                                                  0x200 the keys follow, 0x400 they are this block's own
@@ -228,6 +229,33 @@ export class MapColumn {
     const type = 'Map(LowCardinality(String), Float64)';
     return { name, type, data: [version, ...ends, ...keys, new Uint8Array(values.buffer)] };
   }
+}
+
+/**
+ * A column Map(String, V), in the order of the pairs of each map. A table may have LowCardinality keys: the server casts, and the form
+ * that a LowCardinality has inside a map is not needed.
+ */
+export function mapColumn(
+  name: string,
+  type: 'String' | 'Float64',
+  maps: readonly ReadonlyMap<string, string | number>[],
+): NativeColumn {
+  const offsets = new Int64Column();
+  const keys = new StringColumn();
+  const texts = new StringColumn();
+  const numbers: number[] = [];
+  let pairs = 0;
+  for (const map of maps) {
+    for (const [key, value] of map) {
+      keys.push(key);
+      if (type === 'String') texts.push(String(value));
+      else numbers.push(Number(value));
+    }
+    pairs += map.size;
+    offsets.push(pairs);
+  }
+  const values = type === 'String' ? texts.take() : new Uint8Array(Float64Array.from(numbers).buffer);
+  return { name, type: `Map(String, ${type})`, data: [...offsets.take(name, 'UInt64').data, keys.take(), values] };
 }
 
 /** Int64 or UInt64 values (also DateTime64) out of JavaScript integers up to 2^53, without a BigInt for each. */

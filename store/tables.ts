@@ -35,6 +35,9 @@ import type { TableName } from './store.ts';
  * on, and by a replay; ReplacingMergeTree(counted_to), so FINAL gives the newest. The key begins with the minute, which is what an
  * audit asks for; few rows beside the readings, so it is not partitioned.
  *
+ * **devices**: the registry (model/device.ts), one row a device with FINAL; ReplacingMergeTree(revision). A removed device keeps its row,
+ * marked, and one that came by its telemetry has one with source `seen`.
+ *
  * **Durability.** `fsync_after_insert` with `fsync_part_directory`: an insert that was answered is on disk, not in the page cache, so
  * a power loss takes nothing away that the processor's checkpoint builds on. Merged parts are flushed as well, since
  * their sources are deleted. The list of seen deduplication tokens is not flushed: after a power loss a retried block may be inserted
@@ -134,6 +137,26 @@ export const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ledger (
 ORDER BY (\`minute\`, \`partition\`, \`device\`, \`offset_first\`)
 SETTINGS ${COMMON}`;
 
+/** Migration 3. `version` is that of what people said, 0 where nobody said anything. */
+export const CREATE_DEVICES = `CREATE TABLE IF NOT EXISTS devices (
+  \`id\` String,
+  \`name\` String,
+  \`site\` LowCardinality(String),
+  \`model\` LowCardinality(String),
+  \`tags\` Map(LowCardinality(String), String),
+  \`thresholds\` Map(LowCardinality(String), Float64),
+  \`source\` LowCardinality(String),
+  \`first_seen\` Nullable(DateTime64(3)),
+  \`changed_at\` DateTime64(3),
+  \`removed\` UInt8,
+  \`version\` UInt64,
+  \`revision\` UInt64,
+  \`partition\` UInt16 CODEC(ZSTD),
+  \`offset\` UInt64 CODEC(Delta, ZSTD)
+) ENGINE = ReplacingMergeTree(\`revision\`)
+ORDER BY \`id\`
+SETTINGS ${COMMON}`;
+
 /**
  * Migration 6. When a rollup was written, by the store's clock: what tiers (store/tiers.ts) take for changed, and what retention counts
  * from, so that neither a device's clock nor a processor that was away makes rows go before a tier has them. Rows that
@@ -161,6 +184,7 @@ export const TTL_COLUMN = {
   alarms: null,
   quarantine: 'received',
   ledger: 'minute',
+  devices: null,
 } as const satisfies Record<TableName, string | null>;
 
 /** How long rows are kept, ms; null or absent keeps them for ever. Whole seconds: fractions are rounded up. */

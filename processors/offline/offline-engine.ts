@@ -124,6 +124,7 @@ function blocksOf({ onRollup, onQuarantine, onReading }: OfflineSinks): Blocks {
     alarms: () => passing(undefined),
     quarantine: () => passing<[QuarantineRow]>(onQuarantine),
     ledger: () => passing(undefined),
+    devices: () => passing(undefined),
   };
 }
 

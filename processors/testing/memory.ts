@@ -160,7 +160,14 @@ export class MemoryCheckpoints implements Checkpoints {
 
 /** A store that keeps rows as they come, duplicates too, and knows tokens. */
 export class MemoryStore implements Store {
-  readonly rows: Record<TableName, NativeRow[]> = { readings: [], rollups: [], alarms: [], quarantine: [], ledger: [] };
+  readonly rows: Record<TableName, NativeRow[]> = {
+    readings: [],
+    rollups: [],
+    alarms: [],
+    quarantine: [],
+    ledger: [],
+    devices: [],
+  };
   readonly tokens = new Set<string>();
   inserts = 0;
   /** Called before an insert takes effect, and after it; may throw, or wait. */

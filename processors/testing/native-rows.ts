@@ -58,6 +58,17 @@ class NativeReader {
         return Object.fromEntries(values.slice(start, end).map((value, i) => [keys[start + i], value]));
       });
     }
+    const map = /^Map\((.*), (.*)\)$/.exec(type);
+    if (map !== null) {
+      const ends = this.#many(rows, () => this.#u64());
+      const pairs = ends.at(-1) ?? 0;
+      const keys = this.#column(map[1], pairs);
+      const values = this.#column(map[2], pairs);
+      // As text: a row's cells are compared by their value.
+      return ends.map((end, r) =>
+        JSON.stringify(keys.slice(ends[r - 1] ?? 0, end).map((key, i) => [key, values[(ends[r - 1] ?? 0) + i]])),
+      );
+    }
     if (type === 'String') return this.#many(rows, () => this.#string());
     if (type === 'Float64') return this.#many(rows, () => this.#f64());
     if (type === 'UInt64' || type === 'DateTime64(3)') return this.#many(rows, () => this.#u64());

@@ -1,3 +1,4 @@
+import type { DeviceRow } from '../../model/device.ts';
 import type { Blocks } from '../batch-builder.ts';
 
 /** Blocks whose bytes are lines of text, one a row, so that a test can read and compare them. */
@@ -14,6 +15,14 @@ export function recordedBlocks(): Blocks {
     rollups: () => withAdd(new Lines()),
     alarms: () => withAdd(new Lines()),
     ledger: () => withAdd(new Lines()),
+    devices: () => {
+      const lines = new Lines();
+      return Object.assign(lines, {
+        add(row: DeviceRow) {
+          lines.line([{ ...row, tags: [...row.tags], thresholds: [...row.thresholds] }]);
+        },
+      });
+    },
     quarantine: () => {
       const lines = new Lines();
       return Object.assign(lines, {

@@ -56,6 +56,7 @@ export class Run {
     rollups: [] as unknown[][],
     alarms: [] as unknown[][],
     ledger: [] as unknown[][],
+    devices: [] as unknown[][],
   };
   readonly counts: Record<string, number> = {};
   alarmBytes = '';
@@ -79,7 +80,7 @@ export class Run {
 
   cut(): this {
     const output: BatchOutput = this.pipeline.take();
-    for (const table of ['readings', 'quarantine', 'rollups', 'alarms', 'ledger'] as const) {
+    for (const table of ['readings', 'quarantine', 'rollups', 'alarms', 'ledger', 'devices'] as const) {
       const rows = linesOf(output.blocks[table]);
       expect(output.rows[table]).toBe(rows.length);
       this.rows[table].push(...rows);

@@ -20,15 +20,28 @@ const KEYS: Record<string, readonly string[]> = {
   alarms: ['device', 'rule', 'id'],
   quarantine: ['device', 'received', 'partition', 'offset', 'index'],
   ledger: ['minute', 'partition', 'device', 'offset_first'],
+  devices: ['id'],
 };
-const VERSION: Record<string, string | undefined> = { rollups: 'revision', alarms: 'version', ledger: 'counted_to' };
+const VERSION: Record<string, string | undefined> = {
+  rollups: 'revision',
+  alarms: 'version',
+  ledger: 'counted_to',
+  devices: 'revision',
+};
 
 /**
  * A ClickHouse: tables of rows that replace each other by key when read with FINAL or when merged; an insert is a part for each
  * day that its rows are of, each part whole or not at all, and known by its token for a while.
  */
 export class SimStore {
-  readonly tables: Record<string, NativeRow[]> = { readings: [], rollups: [], alarms: [], quarantine: [], ledger: [] };
+  readonly tables: Record<string, NativeRow[]> = {
+    readings: [],
+    rollups: [],
+    alarms: [],
+    quarantine: [],
+    ledger: [],
+    devices: [],
+  };
   up = true;
   /** Requests that may still land. */
   onTheWay = 0;

@@ -1,0 +1,179 @@
+import type { DeviceEntry, DeviceFields, DeviceRow, DeviceSource } from '../../model/device.ts';
+import { DEVICE_SOURCES } from '../../model/device.ts';
+import type { DeviceOperation } from '../../model/operation.ts';
+import { withRoom } from '../columns.ts';
+import type { Devices } from '../devices.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
+
+/** The newest that was said of a device; a removal stays, so that an older operation that comes again is known as old. */
+interface Said {
+  version: number;
+  changedMs: number;
+  source: DeviceSource;
+  /** Null after a removal. */
+  entry: DeviceEntry | null;
+}
+
+/**
+ * The devices of one partition: what people said of them (operations on the log, between the readings), and when each was first
+ * heard of. An operation holds from its place on the log on. Rows of what changed within a frame are given at its end.
+ *
+ *     nobody said anything   ──message──▶  seen: a row with source `seen`
+ *     an entry               ──message──▶  the row again, with its first_seen
+ *     removed                ──message──▶  seen, as if it were new
+ */
+export class Registry {
+  /** Counts the changes of entries since this object was made: whoever keeps what follows from entries can tell whether it still holds. */
+  version = 0;
+  readonly #partition: number;
+  readonly #names: Devices;
+  readonly #said = new Map<number, Said>();
+  /** By device; NEVER for one that was not heard of since it is known. */
+  #firstSeenMs = new Float64Array(256).fill(NEVER);
+  readonly #listeners: ((device: number) => void)[] = [];
+  /** Devices whose row has to be given, in the order in which they changed. */
+  readonly #changed = new Set<number>();
+
+  constructor(partition: number, names: Devices) {
+    this.#partition = partition;
+    this.#names = names;
+  }
+
+  /** What was said of a device; null when nobody said anything, or it was removed. */
+  entry(device: number): DeviceEntry | null {
+    return this.#said.get(device)?.entry ?? null;
+  }
+
+  /** Devices that have an entry. */
+  *entries(): Generator<[device: number, entry: DeviceEntry]> {
+    for (const [device, { entry }] of this.#said) if (entry !== null) yield [device, entry];
+  }
+
+  /** `listener` is told of each device whose entry came, changed or went, at its place on the log; not of what a checkpoint holds. */
+  onChange(listener: (device: number) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A message of a device was received. */
+  heard(device: number, receivedMs: number): void {
+    if (device < this.#firstSeenMs.length && this.#firstSeenMs[device] !== NEVER) return;
+    this.#firstSeenMs = withRoom(this.#firstSeenMs, device, NEVER);
+    this.#firstSeenMs[device] = receivedMs;
+    this.#changed.add(device);
+  }
+
+  /** An operation from the log. False: it changes nothing, since it was had before, or builds on another version. */
+  apply(operation: DeviceOperation): boolean {
+    const device = this.#names.add(operation.device);
+    const before = this.#said.get(device);
+    const known = before?.version ?? 0;
+    if (operation.version <= known) return false;
+    if (operation.expects !== null && operation.expects !== known) return false;
+    const { version, source, atMs } = operation;
+    const entry = operation.entry === null ? null : { ...operation.entry, source, version };
+    this.#said.set(device, { version, changedMs: atMs, source, entry });
+    if (entry === null && device < this.#firstSeenMs.length) this.#firstSeenMs[device] = NEVER;
+    this.version++;
+    this.#changed.add(device);
+    for (const listener of this.#listeners) listener(device);
+    return true;
+  }
+
+  /** The frame has ended: gives the rows of the devices that changed in it. */
+  endFrame(offset: number, emit: (row: DeviceRow) => void): void {
+    if (this.#changed.size === 0) return;
+    for (const device of this.#changed) emit(this.#row(device, offset));
+    this.#changed.clear();
+  }
+
+  #row(device: number, offset: number): DeviceRow {
+    const said = this.#said.get(device);
+    const heardMs = this.#heardMs(device);
+    const firstSeenMs = heardMs === NEVER ? null : heardMs;
+    const version = said?.version ?? 0;
+    const fields: DeviceFields = said?.entry ?? { ...NOTHING_SAID, id: this.#names.name(device) };
+    const removed = firstSeenMs === null && said !== undefined && said.entry === null;
+    const source = said === undefined || (said.entry === null && !removed) ? 'seen' : said.source;
+    return {
+      ...fields,
+      source,
+      version,
+      firstSeenMs,
+      changedMs: source === 'seen' ? (firstSeenMs ?? 0) : (said?.changedMs ?? 0),
+      removed,
+      revision: version * 2 + (firstSeenMs === null ? 0 : 1),
+      partition: this.#partition,
+      offset,
+    };
+  }
+
+  #heardMs(device: number): number {
+    return device < this.#firstSeenMs.length ? this.#firstSeenMs[device] : NEVER;
+  }
+
+  /** At the end of a frame. */
+  save(out: StateWriter): void {
+    for (let d = 0; d < this.#names.count; d++) out.varint(this.#heardMs(d) + 1);
+    out.varint(this.#said.size);
+    for (const [device, { version, changedMs, source, entry }] of this.#said) {
+      out.varint(device);
+      out.varint(version);
+      out.varint(changedMs);
+      out.varint(DEVICE_SOURCES.indexOf(source));
+      out.varint(entry === null ? 0 : 1);
+      if (entry !== null) saveFields(entry, out);
+    }
+  }
+
+  /** Into a registry that is empty. */
+  restore(from: StateReader): void {
+    const devices = this.#names.count;
+    this.#firstSeenMs = withRoom(this.#firstSeenMs, devices, NEVER);
+    for (let d = 0; d < devices; d++) this.#firstSeenMs[d] = from.varint() - 1;
+    for (let left = from.count(); left > 0; left--) {
+      const device = from.below(devices, 'a device');
+      const version = from.varint();
+      const changedMs = from.varint();
+      const source = DEVICE_SOURCES[from.below(DEVICE_SOURCES.length, 'a source')];
+      const hasEntry = from.below(2, 'whether there is an entry') === 1;
+      const entry = hasEntry ? { ...restoreFields(this.#names.name(device), from), source, version } : null;
+      this.#said.set(device, { version, changedMs, source, entry });
+    }
+  }
+}
+
+/** In the column of first times: not heard of. Times received are 0 and above. */
+const NEVER = -1;
+
+const NOTHING_SAID = { name: '', site: '', model: '', tags: new Map(), thresholds: new Map() } as const;
+
+function saveFields({ name, site, model, tags, thresholds }: DeviceFields, out: StateWriter): void {
+  out.text(name);
+  out.text(site);
+  out.text(model);
+  out.varint(tags.size);
+  for (const [tag, value] of tags) {
+    out.text(tag);
+    out.text(value);
+  }
+  out.varint(thresholds.size);
+  for (const [threshold, value] of thresholds) {
+    out.text(threshold);
+    out.f64(value);
+  }
+}
+
+function restoreFields(id: string, from: StateReader): DeviceFields {
+  const [name, site, model] = [from.text(), from.text(), from.text()];
+  const tags = new Map<string, string>();
+  for (let left = from.count(); left > 0; left--) {
+    const tag = from.text();
+    tags.set(tag, from.text());
+  }
+  const thresholds = new Map<string, number>();
+  for (let left = from.count(); left > 0; left--) {
+    const threshold = from.text();
+    thresholds.set(threshold, from.f64());
+  }
+  return { id, name, site, model, tags, thresholds };
+}
