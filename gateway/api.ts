@@ -7,6 +7,7 @@ import { deviceMetrics, listAlarms, listDevices, listQuarantine, listRollups } f
 import { readSeries } from './series.ts';
 import { HISTORY_SECONDS_MAX } from './stats-board.ts';
 import type { StoreGate } from './store-gate.ts';
+import type { ChartSources } from './tiered-series.ts';
 
 /** What a route is given: the parts of the path that vary, decoded, and the query string. */
 export interface ApiRequest {
@@ -26,6 +27,7 @@ export interface ApiParts {
   overview: Overview;
   ledger: LedgerBoard;
   clock: Clock;
+  sources: ChartSources;
 }
 
 const HOUR_MS = 3_600_000;
@@ -35,7 +37,7 @@ export const METRICS_MAX = 8;
 const METRICS_LISTED_MAX = 1_000;
 
 /** The JSON routes of the gateway, but for health and the event stream. */
-export function apiRoutes({ gate, probe, overview, ledger, clock }: ApiParts): Route[] {
+export function apiRoutes({ gate, probe, overview, ledger, clock, sources }: ApiParts): Route[] {
   const storeAnswers = async () => {
     const ping = await probe.ping();
     if (!ping.answers) {
@@ -89,7 +91,7 @@ export function apiRoutes({ gate, probe, overview, ledger, clock }: ApiParts): R
       }
       const points = integer(query, 'points', { min: 10, max: POINTS_MAX, otherwise: 800 });
       const range = timeRange(query, clock.nowMs(), 5 * 60_000);
-      return readSeries(gate, { device: path.device, metrics, points, ...range });
+      return readSeries(gate, { device: path.device, metrics, points, ...range }, sources, clock.nowMs());
     }),
     withStore('/api/devices/:device/rollups', async ({ path, query }) => ({
       device: path.device,

@@ -23,6 +23,7 @@ import { followStats, jsonPayloads } from './stats-feed.ts';
 import { StoreGate } from './store-gate.ts';
 import { StoreSize } from './store-size.ts';
 import { Streams } from './streams.ts';
+import { type ChartSources, NO_SOURCES } from './tiered-series.ts';
 import { WatchHub } from './watch.ts';
 
 export type { GatewayInfo } from './overview.ts';
@@ -44,6 +45,8 @@ export interface GatewayOptions {
   vitals?: () => Vitals;
   /** What the supervisor of this machine has told. */
   supervision?: () => Supervision | null;
+  /** The rollups that charts may be drawn from; readings alone when absent. */
+  sources?: ChartSources;
 }
 
 export interface Gateway {
@@ -109,7 +112,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   tails.push(await followAlarms(log, streams, overview, logger, onLost('alarm events')));
 
   const app = buildServer({
-    routes: apiRoutes({ gate, probe, overview, ledger: new LedgerBoard(gate, clock), clock }),
+    routes: apiRoutes({
+      gate,
+      probe,
+      overview,
+      ledger: new LedgerBoard(gate, clock),
+      clock,
+      sources: options.sources ?? NO_SOURCES,
+    }),
     raw: statusRoutes({ board, probe, overview, metrics, clock }),
     streams: [eventsRoute(streams, overview)],
     pageDir: options.pageDir,

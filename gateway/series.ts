@@ -1,4 +1,5 @@
 import type { StoreGate } from './store-gate.ts';
+import { type ChartSources, NO_SOURCES, planFor, readTiered } from './tiered-series.ts';
 
 /**
  * Series of a chart. A range with few readings is given as it is; one with many in buckets of min, max, avg and count that
@@ -30,6 +31,8 @@ export interface SeriesAnswer {
   stepMs: number;
   /** Whether a redelivery that is not yet merged away counts once (FINAL); true but for very large ranges. */
   exact: boolean;
+  /** What answered, the coarsest first: names of windows and tiers, and `readings`. */
+  sources: string[];
   series: Series[];
 }
 
@@ -59,14 +62,35 @@ export function stepFor(rangeMs: number, points: number): number {
 const WHERE = `device = {device:String} AND metric IN {metrics:Array(String)} AND text = ''
   AND ts >= fromUnixTimestamp64Milli({fromMs:Int64}) AND ts < fromUnixTimestamp64Milli({toMs:Int64})`;
 
-export async function readSeries(store: StoreGate, request: SeriesRequest): Promise<SeriesAnswer> {
+/** Reads rollups where the steps are as long as theirs, and readings elsewhere. `nowMs` tells what is still kept. */
+export async function readSeries(
+  store: StoreGate,
+  request: SeriesRequest,
+  sources: ChartSources = NO_SOURCES,
+  nowMs = 0,
+): Promise<SeriesAnswer> {
+  const { device, metrics, fromMs, toMs, points } = request;
+  const plan = planFor(sources, request, stepFor(toMs - fromMs, points), nowMs);
+  if (plan !== null) {
+    const found = await readTiered(store, request, plan, sources, nowMs);
+    // Few readings are better seen as they are, where they still are.
+    const areKept = sources.readingsKeepMs === null || nowMs - fromMs <= sources.readingsKeepMs;
+    if (found !== null && (!areKept || found.count > points * metrics.length * 2)) {
+      const { series, used } = found;
+      return { device, fromMs, toMs, kind: 'buckets', stepMs: plan.stepMs, exact: true, sources: used, series };
+    }
+  }
+  return readReadings(store, request);
+}
+
+async function readReadings(store: StoreGate, request: SeriesRequest): Promise<SeriesAnswer> {
   const { device, metrics, fromMs, toMs, points } = request;
   const params = { device, metrics, fromMs, toMs };
   const counted = await store.query<{ rows: number }>(`SELECT count() AS rows FROM readings WHERE ${WHERE}`, params);
   const rows = Number(counted[0].rows);
   const exact = rows <= FINAL_ROWS_MAX;
   const table = `readings${exact ? ' FINAL' : ''}`;
-  const base = { device, fromMs, toMs, exact };
+  const base = { device, fromMs, toMs, exact, sources: ['readings'] };
   if (rows <= points * metrics.length * 2) {
     return { ...base, kind: 'raw', stepMs: 0, series: await readRaw(store, table, params, metrics, rows) };
   }

@@ -3,6 +3,7 @@ import { formatAddress } from '../../config/address.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
+import { chartSourcesOf } from '../chart-sources.ts';
 import { supervisionFromParent } from '../child.ts';
 import { openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
@@ -20,6 +21,7 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
   const gateway = await startGateway({
     vitals,
     supervision: supervisionFromParent(),
+    sources: chartSourcesOf(config),
     log,
     store,
     http: config.gateway.listen,

@@ -67,6 +67,7 @@ export interface SeriesAnswer {
   kind: 'raw' | 'buckets';
   stepMs: number;
   exact: boolean;
+  sources: string[];
   series: Series[];
 }
 

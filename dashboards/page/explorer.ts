@@ -213,7 +213,7 @@ export class Explorer {
       const what =
         answer.kind === 'raw'
           ? 'Each reading as it was sent.'
-          : `Average of each ${duration(answer.stepMs)}, with the band from least to greatest.`;
+          : `Average of each ${duration(answer.stepMs)}, with the band from least to greatest; from ${answer.sources.join(', ')}.`;
       setText(this.#foot, what);
       this.#foot.classList.remove('error');
     } catch (error) {

@@ -8,7 +8,13 @@ export interface View {
 }
 
 export type Range = { live: LiveRange } | { fromMs: number; toMs: number };
-export const LIVE_RANGES = { '5m': 300_000, '1h': 3_600_000, '24h': 86_400_000 } as const;
+export const LIVE_RANGES = {
+  '5m': 300_000,
+  '1h': 3_600_000,
+  '24h': 86_400_000,
+  '30d': 2_592_000_000,
+  '1y': 31_536_000_000,
+} as const;
 export type LiveRange = keyof typeof LIVE_RANGES;
 
 const METRICS_MAX = 8;

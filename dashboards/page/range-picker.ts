@@ -2,7 +2,7 @@ import { h } from './dom.ts';
 import { inputTime } from './format.ts';
 import { bounds, LIVE_RANGES, type LiveRange, type Range } from './hash.ts';
 
-const LABELS: Record<LiveRange, string> = { '5m': '5 min', '1h': '1 h', '24h': '24 h' };
+const LABELS: Record<LiveRange, string> = { '5m': '5 min', '1h': '1 h', '24h': '24 h', '30d': '30 d', '1y': '1 y' };
 
 /** The stretch of time that the charts show: one that ends now, or a stretch of its own. */
 export class RangePicker {
