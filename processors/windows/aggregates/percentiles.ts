@@ -113,7 +113,8 @@ export class Percentiles implements FurtherAggregate {
     for (let i = 0; i < this.#percents.length; i++) {
       const rank = Math.floor((this.#percents[i] * (base.count - 1)) / 100);
       const value = this.#valueAt(state, at, rank);
-      into.set(this.#names[i], Math.min(base.max, Math.max(base.min, value)));
+      // Which of 0 and −0 is the least or the largest depends on the order: both are told as 0.
+      into.set(this.#names[i], Math.min(base.max, Math.max(base.min, value)) + 0);
     }
   }
 
