@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Alarm } from '../model/alarm.ts';
+import { alarmEventOf } from '../model/alarm.fixture.ts';
 import { encodeCloudEvent } from '../model/cloudevent.ts';
 import { ALARMS } from '../model/topics.ts';
 import { openStore } from '../store/clickhouse.ts';
@@ -28,28 +28,12 @@ afterAll(async () => {
 
 describe('live events', () => {
   it('tell the stats each second, and alarms as they come', async () => {
-    const alarm: Alarm = {
-      id: 'live-1',
-      rule: 'hot',
-      device: 'pump-1',
-      metric: 'temperature',
-      severity: 'critical',
-      state: 'raised',
-      raisedMs: T0,
-      ackedMs: null,
-      clearedMs: null,
-      value: 99,
-      message: 'hot',
-      version: 1,
-    };
+    const event = alarmEventOf({ id: 'live-1', device: 'pump-1', severity: 'critical', raisedMs: T0, value: 99 });
     const all = await readEvents(
       `${gateway.url}/api/events`,
       (seen) => seen.some((e) => e.event === 'alarm') && seen.filter((e) => e.event === 'stats').length >= 2,
       async () => {
-        await parts.append(
-          ALARMS,
-          encodeCloudEvent({ alarm, atMs: T0, position: { partition: 0, offset: 1, index: 0 } }),
-        );
+        await parts.append(ALARMS, encodeCloudEvent(event));
       },
     );
     expect(all.find((e) => e.event === 'alarm')!.data).toMatchObject({ id: 'live-1', severity: 'critical' });

@@ -10,7 +10,8 @@ const RESTART_MS = 1000;
 
 /**
  * Follows the alarm events on the log and publishes each on its MQTT topic. A message of an alarm frame is
- * `[at_ms, device, alarms/{device}/{rule}, CloudEvent]`, so topic and payload are taken as they stand. Starts at the end of the
+ * `[at_ms, device, alarms/{device}/{rule}, CloudEvent]`, so topic and payload are taken as they stand; one without a topic is of a muted
+ * alarm (shelved, suppressed, one of a flood) and goes to nobody. Starts at the end of the
  * log: an event is for those who are subscribed now (and for persistent sessions); history is the store's.
  */
 export class AlarmRelay {
@@ -69,6 +70,7 @@ export class AlarmRelay {
     try {
       while (reader.next()) {
         if (reader.deviceStart === reader.deviceEnd) continue; // a tick
+        if (reader.topicStart === reader.topicEnd) continue; // of a muted alarm, for the log alone
         await this.#publish(reader.topic(), reader.payload().slice());
         this.published++;
       }

@@ -43,7 +43,15 @@ export interface DeviceOperation extends Asked {
   entry: DeviceFields | null;
 }
 
-export const ALARM_ACTIONS = ['acknowledge', 'comment', 'shelve', 'unshelve', 'out-of-service', 'in-service'] as const;
+export const ALARM_ACTIONS = [
+  'acknowledge',
+  'comment',
+  'shelve',
+  'unshelve',
+  'reset',
+  'out-of-service',
+  'in-service',
+] as const;
 export type AlarmAction = (typeof ALARM_ACTIONS)[number];
 
 /** What an operator does with an alarm, or with a rule on a device. */
@@ -56,7 +64,7 @@ export interface AlarmOperation extends Asked {
   /** The id of one alarm; null: whichever is open. */
   alarm: string | null;
   text: string;
-  /** When a shelving ends, ms; null: only by unshelve. */
+  /** When a shelving ends, ms; null for the other actions. */
   untilMs: number | null;
 }
 

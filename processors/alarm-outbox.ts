@@ -54,7 +54,9 @@ export class AlarmOutbox {
   #append(event: AlarmEvent): void {
     const { device, rule } = event.alarm;
     const payload = encodeCloudEvent(event);
-    this.#builder.append(event.atMs, encodeIdentity(device, alarmTopic(device, rule)), payload, 0, payload.length);
+    // Without a topic it is on the log for those who read it, and the door publishes it to nobody.
+    const topic = event.notify ? alarmTopic(device, rule) : '';
+    this.#builder.append(event.atMs, encodeIdentity(device, topic), payload, 0, payload.length);
     if (this.#builder.bytes >= FRAME_BYTES) this.#frames.push(this.#finish());
   }
 

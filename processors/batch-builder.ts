@@ -3,6 +3,7 @@ import type { DeviceRow } from '../model/device.ts';
 import type { LedgerRow } from '../model/ledger.ts';
 import type { Rollup } from '../model/rollup.ts';
 import {
+  AlarmEventsBlock,
   AlarmsBlock,
   DevicesBlock,
   LedgerBlock,
@@ -13,13 +14,21 @@ import {
   type SeriesNames,
 } from '../store/blocks.ts';
 import { AlarmOutbox } from './alarm-outbox.ts';
-import { type BatchCounts, type BatchOutput, type LastAlarm, noCounts, type StoredFrames } from './batch-output.ts';
+import {
+  type BatchCounts,
+  type BatchOutput,
+  countTransition,
+  type LastAlarm,
+  noCounts,
+  type StoredFrames,
+} from './batch-output.ts';
 
 /** Where rows go: the blocks of the store, or what a test puts in their place. */
 export interface Blocks {
   readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'finish'>;
   rollups(): Pick<RollupsBlock, 'rows' | 'add' | 'finish'>;
   alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
+  alarmEvents(): Pick<AlarmEventsBlock, 'rows' | 'add' | 'finish'>;
   quarantine(): Pick<QuarantineBlock, 'rows' | 'add' | 'finish'>;
   ledger(): Pick<LedgerBlock, 'rows' | 'add' | 'finish'>;
   devices(): Pick<DevicesBlock, 'rows' | 'add' | 'finish'>;
@@ -29,6 +38,7 @@ export const STORE_BLOCKS: Blocks = {
   readings: (names, partition) => new ReadingsBlock(names, partition),
   rollups: () => new RollupsBlock(),
   alarms: () => new AlarmsBlock(),
+  alarmEvents: () => new AlarmEventsBlock(),
   quarantine: () => new QuarantineBlock(),
   ledger: () => new LedgerBlock(),
   devices: () => new DevicesBlock(),
@@ -57,6 +67,7 @@ export class BatchBuilder {
   readonly #ownReadings: ReturnType<Blocks['readings']>;
   readonly #rollups: ReturnType<Blocks['rollups']>;
   readonly #alarms: ReturnType<Blocks['alarms']>;
+  readonly #alarmEvents: ReturnType<Blocks['alarmEvents']>;
   readonly #quarantine: ReturnType<Blocks['quarantine']>;
   readonly #ledger: ReturnType<Blocks['ledger']>;
   readonly #devices: ReturnType<Blocks['devices']>;
@@ -73,6 +84,7 @@ export class BatchBuilder {
     this.readings = this.#ownReadings;
     this.#rollups = blocks.rollups();
     this.#alarms = blocks.alarms();
+    this.#alarmEvents = blocks.alarmEvents();
     this.#quarantine = blocks.quarantine();
     this.#ledger = blocks.ledger();
     this.#devices = blocks.devices();
@@ -110,9 +122,9 @@ export class BatchBuilder {
   };
 
   readonly alarm = (event: AlarmEvent): void => {
-    if (event.alarm.state === 'raised') this.counts.alarmsRaised++;
-    else this.counts.alarmsCleared++;
-    this.#alarms.add(event.alarm, event.position);
+    countTransition(this.counts, event);
+    this.#alarms.add(event);
+    this.#alarmEvents.add(event);
     this.#outbox.add(event);
   };
 
@@ -137,6 +149,7 @@ export class BatchBuilder {
         quarantine: this.#quarantine.rows,
         rollups: this.#rollups.rows,
         alarms: this.#alarms.rows,
+        alarm_events: this.#alarmEvents.rows,
         ledger: this.#ledger.rows,
         devices: this.#devices.rows,
       },
@@ -145,6 +158,7 @@ export class BatchBuilder {
         quarantine: this.#quarantine.finish(),
         rollups: this.#rollups.finish(),
         alarms: this.#alarms.finish(),
+        alarm_events: this.#alarmEvents.finish(),
         ledger: this.#ledger.finish(),
         devices: this.#devices.finish(),
       },

@@ -1,3 +1,4 @@
+import type { AlarmEvent } from '../model/alarm.ts';
 import type { TableName } from '../store/store.ts';
 
 /** What came of a batch of frames of one partition: blocks for the store, events for the log, and counts. */
@@ -10,7 +11,15 @@ export interface BatchOutput {
 }
 
 /** The order in which the tables are filled: the devices that others speak of, what people count, and last what counts it: what the ledger has, the tables have. */
-export const TABLES: readonly TableName[] = ['devices', 'readings', 'quarantine', 'rollups', 'alarms', 'ledger'];
+export const TABLES: readonly TableName[] = [
+  'devices',
+  'readings',
+  'quarantine',
+  'rollups',
+  'alarms',
+  'alarm_events',
+  'ledger',
+];
 
 /** Counters of model/stats.ts that grow with the frames. */
 export interface BatchCounts {
@@ -24,6 +33,14 @@ export interface BatchCounts {
   rollupsEmitted: number;
   alarmsRaised: number;
   alarmsCleared: number;
+  /** What operators did: acknowledged, commented, shelved, taken out of service, and back. */
+  alarmsOperated: number;
+  /** Alarms that began to chatter. */
+  alarmsChattering: number;
+  /** Groups that began to stand for their members. */
+  alarmsFloods: number;
+  /** Transitions that subscribers were not told of: of shelved, suppressed and grouped alarms. */
+  alarmsMuted: number;
 }
 
 export function noCounts(): BatchCounts {
@@ -37,7 +54,21 @@ export function noCounts(): BatchCounts {
     rollupsEmitted: 0,
     alarmsRaised: 0,
     alarmsCleared: 0,
+    alarmsOperated: 0,
+    alarmsChattering: 0,
+    alarmsFloods: 0,
+    alarmsMuted: 0,
   };
+}
+
+/** A chattering alarm is raised by that; a flood is told of again as it grows, and counts once. */
+export function countTransition(counts: BatchCounts, { alarm, transition, by, notify }: AlarmEvent): void {
+  if (!notify) counts.alarmsMuted++;
+  if (by !== '') counts.alarmsOperated++;
+  if (transition === 'raised' || transition === 'chattering') counts.alarmsRaised++;
+  if (transition === 'chattering') counts.alarmsChattering++;
+  if (transition === 'flood' && alarm.version === 1) counts.alarmsFloods++;
+  if (transition === 'cleared' && alarm.groupId !== alarm.id) counts.alarmsCleared++;
 }
 
 export function addCounts(to: BatchCounts, counts: BatchCounts): void {

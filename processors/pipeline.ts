@@ -1,4 +1,5 @@
 import type { AlarmRule } from '../model/alarm.ts';
+import type { Maintenance } from '../model/alarm-life.ts';
 import { SluiceError } from '../model/errors.ts';
 import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
 import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
@@ -34,6 +35,8 @@ export interface PipelineOptions {
   payload: readonly { match: string; format: FormatName }[];
   windows: readonly WindowSpec[];
   rules: readonly AlarmRule[];
+  /** Times of maintenance; absent for none. */
+  maintenance?: readonly Maintenance[];
   limits: DecodeLimits;
   /** A ts further ahead of the time received than this is stored, and moves no time. */
   clockSkewMaxMs: number;
@@ -89,13 +92,18 @@ export class PartitionPipeline {
     this.#partition = partition;
     const series = new SeriesDictionary();
     const time = new EventTime(options.idleMs);
+    const registry = new Registry(partition, series.devices);
     this.#state = {
       series,
       time,
       seen: new SeenTimes(),
-      alarms: new Alarms(options.rules, series),
+      alarms: new Alarms(options.rules, series, {
+        clockMs: () => time.clockMs,
+        siteOf: (device) => registry.entry(device)?.site ?? '',
+        maintenance: options.maintenance ?? [],
+      }),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
-      registry: new Registry(partition, series.devices),
+      registry,
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
     };
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
@@ -132,6 +140,7 @@ export class PartitionPipeline {
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     const received = this.#messages(frame);
     this.#evaluation.endFrame();
+    this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
     this.#state.registry.endFrame(offset, this.#out.device);
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
@@ -221,7 +230,7 @@ export class PartitionPipeline {
       const operation = isOperation ? decodeOperation(reader.payload()) : null;
       if (isClaim) this.#state.ledger.claim(decodeClaim(reader.payload()));
       if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
-      if (operation !== null) this.#operation(operation);
+      if (operation !== null) this.#operation(operation, reader.index);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
       return false;
@@ -230,8 +239,12 @@ export class PartitionPipeline {
   }
 
   /** What people asked for, at its place between the readings. The same operation may come again. */
-  #operation(operation: Operation): void {
+  #operation(operation: Operation, index: number): void {
     if (operation.kind === 'device') this.#state.registry.apply(operation);
+    else {
+      const position = { partition: this.#partition, offset: this.#offset, index };
+      this.#state.alarms.operate(operation, position, this.#out.alarm);
+    }
   }
 
   /** Finds the series of the decoded message's readings, making those that are new. */
@@ -282,7 +295,7 @@ export class PartitionPipeline {
   /** Raised alarms whose rule is no more are cleared with the first frame whose events are not on the log yet. */
   #clearOrphans(): void {
     const position = { partition: this.#partition, offset: this.#offset, index: 0 };
-    for (const clear of this.#orphans) this.#out.alarm(clear(this.#state.time.clockMs, position));
+    for (const orphan of this.#orphans) orphan(this.#state.time.clockMs, position, this.#out.alarm);
     this.#orphans.length = 0;
   }
 

@@ -1,4 +1,4 @@
-import type { Alarm, Position } from '../model/alarm.ts';
+import type { Position } from '../model/alarm.ts';
 import type { Rollup } from '../model/rollup.ts';
 import {
   assertTimeMs,
@@ -7,10 +7,10 @@ import {
   fixedColumn,
   Int64Column,
   MapColumn,
-  type NativeColumn,
   StringColumn,
 } from './native.ts';
 import { DAY_MS } from './readings-block.ts';
+import { dictionaryColumn, int64Column, positionColumns, stringColumn } from './row-columns.ts';
 
 /**
  * Builders of the Native blocks that go into the tables of store/tables.ts. Workers fill them; `finish` hands out the encoded
@@ -20,6 +20,7 @@ import { DAY_MS } from './readings-block.ts';
  * Times are ms since the epoch. A time outside of the years 1900 to 2299 throws INPUT_INVALID and leaves the block unchanged.
  */
 
+export { AlarmEventsBlock, AlarmsBlock } from './alarms-block.ts';
 export { DevicesBlock } from './devices-block.ts';
 export { LedgerBlock } from './ledger-block.ts';
 export { ReadingsBlock, type SeriesNames } from './readings-block.ts';
@@ -90,87 +91,6 @@ export class RollupsBlock {
   }
 }
 
-/** Rows of `alarms`: an alarm as it stands after a transition, and the message that decided it. */
-export class AlarmsBlock {
-  rows = 0;
-  #rows: { alarm: Alarm; position: Position }[] = [];
-
-  add(alarm: Alarm, position: Position): void {
-    assertTimeMs(alarm.raisedMs, 'raised_at');
-    if (alarm.ackedMs !== null) assertTimeMs(alarm.ackedMs, 'acked_at');
-    if (alarm.clearedMs !== null) assertTimeMs(alarm.clearedMs, 'cleared_at');
-    this.rows++;
-    this.#rows.push({ alarm: { ...alarm }, position: { ...position } });
-  }
-
-  finish(): Uint8Array<ArrayBuffer>[] {
-    const all = this.#rows;
-    if (all.length === 0) return [];
-    this.#rows = [];
-    this.rows = 0;
-    const alarms = all.map((row) => row.alarm);
-    const positions = all.map((row) => row.position);
-    return [
-      encodeBlock(all.length, [
-        stringColumn(
-          'id',
-          alarms.map((a) => a.id),
-        ),
-        dictionaryColumn(
-          'rule',
-          alarms.map((a) => a.rule),
-        ),
-        dictionaryColumn(
-          'device',
-          alarms.map((a) => a.device),
-        ),
-        dictionaryColumn(
-          'metric',
-          alarms.map((a) => a.metric),
-        ),
-        dictionaryColumn(
-          'severity',
-          alarms.map((a) => a.severity),
-        ),
-        dictionaryColumn(
-          'state',
-          alarms.map((a) => a.state),
-        ),
-        int64Column(
-          'raised_at',
-          'DateTime64(3)',
-          alarms.map((a) => a.raisedMs),
-        ),
-        nullableTimeColumn(
-          'acked_at',
-          alarms.map((a) => a.ackedMs),
-        ),
-        nullableTimeColumn(
-          'cleared_at',
-          alarms.map((a) => a.clearedMs),
-        ),
-        fixedColumn(
-          'value',
-          'Float64',
-          Float64Array.from(alarms, (a) => a.value),
-          all.length,
-        ),
-        stringColumn(
-          'message',
-          alarms.map((a) => a.message),
-        ),
-        fixedColumn(
-          'version',
-          'UInt32',
-          Uint32Array.from(alarms, (a) => a.version),
-          all.length,
-        ),
-        ...positionColumns(positions),
-      ]),
-    ];
-  }
-}
-
 /** A message that could not be decoded. */
 export interface QuarantineRow extends Position {
   device: string;
@@ -226,55 +146,4 @@ export class QuarantineBlock {
       ]);
     });
   }
-}
-
-function stringColumn(name: string, values: readonly string[]): NativeColumn {
-  const column = new StringColumn();
-  for (const value of values) column.push(value);
-  return { name, type: 'String', data: [column.take()] };
-}
-
-function dictionaryColumn(name: string, values: readonly string[]): NativeColumn {
-  const column = new DictionaryColumn();
-  for (const value of values) column.push(value);
-  return column.take(name);
-}
-
-function int64Column(name: string, type: 'UInt64' | 'DateTime64(3)', values: readonly number[]): NativeColumn {
-  const column = new Int64Column();
-  for (const value of values) column.push(value);
-  return column.take(name, type);
-}
-
-function nullableTimeColumn(name: string, values: readonly (number | null)[]): NativeColumn {
-  const nulls = Uint8Array.from(values, (value) => (value === null ? 1 : 0));
-  const times = int64Column(
-    name,
-    'DateTime64(3)',
-    values.map((value) => value ?? 0),
-  );
-  return { name, type: 'Nullable(DateTime64(3))', data: [nulls, ...times.data] };
-}
-
-function positionColumns(positions: readonly Position[]): NativeColumn[] {
-  const rows = positions.length;
-  return [
-    fixedColumn(
-      'partition',
-      'UInt16',
-      Uint16Array.from(positions, (p) => p.partition),
-      rows,
-    ),
-    int64Column(
-      'offset',
-      'UInt64',
-      positions.map((p) => p.offset),
-    ),
-    fixedColumn(
-      'index',
-      'UInt32',
-      Uint32Array.from(positions, (p) => p.index),
-      rows,
-    ),
-  ];
 }

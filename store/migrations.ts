@@ -1,6 +1,7 @@
 import { SluiceError } from '../model/errors.ts';
 import type { TableName } from './store.ts';
 import {
+  CREATE_ALARM_EVENTS,
   CREATE_ALARMS,
   CREATE_DEVICES,
   CREATE_LEDGER,
@@ -8,6 +9,7 @@ import {
   CREATE_READINGS,
   CREATE_ROLLUPS,
   DATE_ROLLUPS,
+  EXTEND_ALARMS,
   EXTEND_ROLLUPS,
   TTL_COLUMN,
   type Ttls,
@@ -35,6 +37,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
   { version: 3, name: 'devices', statements: [CREATE_DEVICES] },
   { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
+  { version: 5, name: 'life and history of alarms', statements: [EXTEND_ALARMS, CREATE_ALARM_EVENTS] },
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
 ];
 
@@ -87,7 +90,7 @@ export async function migrate(
 /** Sets a table's TTL where it is not as wanted. Existing parts are dropped by it as well, at one of the next merges. */
 async function keepFor(
   target: MigrationTarget,
-  table: Exclude<TableName, 'alarms' | 'rollups' | 'devices'>,
+  table: Exclude<TableName, 'alarms' | 'alarm_events' | 'rollups' | 'devices'>,
   ttlMs: number | null | undefined,
 ): Promise<void> {
   const wanted = ttlMs == null ? null : `toDateTime(${TTL_COLUMN[table]}) + ${seconds(ttlMs)}`;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Alarm } from '../model/alarm.ts';
+import { alarmEventOf } from '../model/alarm.fixture.ts';
 import type { Rollup } from '../model/rollup.ts';
-import { AlarmsBlock, QuarantineBlock, ReadingsBlock, RollupsBlock } from './blocks.ts';
+import { AlarmEventsBlock, AlarmsBlock, QuarantineBlock, ReadingsBlock, RollupsBlock } from './blocks.ts';
 import { openStore, type StoreOptions } from './clickhouse.ts';
 import { holdsDevices } from './devices.contract.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
@@ -235,33 +235,49 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     it('gives alarms back, with FINAL one row each', async () => {
-      const alarm: Alarm = {
-        id: 'a-1',
-        rule: 'hot',
-        device: 'd1',
-        metric: 'temperature',
-        severity: 'major',
-        state: 'raised',
-        raisedMs: T0,
-        ackedMs: null,
-        clearedMs: null,
-        value: 99.5,
-        message: 'Zu heiß — 高温',
-        version: 1,
-      };
-      const block = new AlarmsBlock();
-      block.add(alarm, { partition: 1, offset: 2 ** 40, index: 3 });
-      await store.insert('alarms', block.finish(), { token: token() });
-      block.add(
-        { ...alarm, state: 'cleared', clearedMs: T0 + 9, version: 2 },
-        { partition: 1, offset: 2 ** 40 + 1, index: 0 },
+      const raised = alarmEventOf(
+        { message: 'Zu heiß — 高温', raisedMs: T0, shelvedUntilMs: T0 + 99, suppressed: 'shelved', raises: 3 },
+        { position: { partition: 1, offset: 2 ** 40, index: 3 } },
       );
+      const block = new AlarmsBlock();
+      block.add(raised);
+      await store.insert('alarms', block.finish(), { token: token() });
+      const evidence = [{ partition: 1, offset: 2 ** 40, index: 3, metric: 'temperature', tsMs: T0, value: 99.5 }];
+      const alarm = {
+        ...raised.alarm,
+        state: 'cleared' as const,
+        clearedMs: T0 + 9,
+        version: 2,
+        comments: [{ atMs: T0, by: 'ann', text: 'ü' }],
+      };
+      const position = { partition: 1, offset: 2 ** 40 + 1, index: 0 };
+      const cleared = { ...raised, alarm, transition: 'cleared' as const, evidence, watermarkMs: T0 + 5, position };
+      block.add(cleared);
       await store.insert('alarms', block.finish(), { token: token() });
       const rows = await store.query(
-        'SELECT * EXCEPT (raised_at, acked_at, cleared_at), toUnixTimestamp64Milli(raised_at) AS raisedMs, toUnixTimestamp64Milli(cleared_at) AS clearedMs, acked_at AS ackedMs FROM alarms FINAL',
+        `SELECT id, state, life, device, toUnixTimestamp64Milli(raised_at) AS raisedMs, acked_at AS ackedMs,
+           toUnixTimestamp64Milli(cleared_at) AS clearedMs, toUnixTimestamp64Milli(shelved_until) AS shelvedUntilMs,
+           suppressed, latched, raises, severity_max, group_id, rule_version, comments, evidence, value, message, version,
+           toUnixTimestamp64Milli(watermark) AS watermarkMs, \`partition\`, \`offset\`, \`index\`
+         FROM alarms FINAL`,
       );
-      expect(rows).toEqual([
-        { ...alarm, state: 'cleared', clearedMs: T0 + 9, version: 2, partition: 1, offset: 2 ** 40 + 1, index: 0 },
+      const { id, state, life, device, raisedMs, ackedMs, clearedMs, shelvedUntilMs, suppressed } = alarm;
+      const { raises, value, message, version } = alarm;
+      const same = { id, state, life, device, raisedMs, ackedMs, clearedMs, shelvedUntilMs, suppressed, raises, value };
+      const more = { latched: 0, severity_max: 'major', group_id: '', rule_version: '1a2b3c4d', watermarkMs: T0 + 5 };
+      const documents = { comments: JSON.stringify(alarm.comments), evidence: JSON.stringify(evidence) };
+      expect(rows).toEqual([{ ...same, ...more, ...documents, message, version, ...position }]);
+
+      const history = new AlarmEventsBlock();
+      history.add(raised);
+      history.add(cleared);
+      history.add(cleared);
+      await store.insert('alarm_events', history.finish(), { token: token() });
+      const columns =
+        'id, version, transition, toUnixTimestamp64Milli(at) AS atMs, `by`, notify, shelved_until IS NULL AS open';
+      expect(await store.query(`SELECT ${columns} FROM alarm_events FINAL ORDER BY version`)).toEqual([
+        { id, version: 1, transition: 'raised', atMs: T0, by: '', notify: 1, open: 0 },
+        { id, version: 2, transition: 'cleared', atMs: T0, by: '', notify: 1, open: 0 },
       ]);
     });
 

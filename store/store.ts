@@ -38,4 +38,4 @@ export interface QueryOptions {
   settings?: Readonly<Record<string, number>>;
 }
 
-export type TableName = 'readings' | 'rollups' | 'alarms' | 'quarantine' | 'ledger' | 'devices';
+export type TableName = 'readings' | 'rollups' | 'alarms' | 'alarm_events' | 'quarantine' | 'ledger' | 'devices';

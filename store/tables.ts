@@ -29,6 +29,8 @@ import type { TableName } from './store.ts';
  *
  * **alarms**: ReplacingMergeTree(version), one row an alarm with FINAL. Few, and kept for ever.
  *
+ * **alarm_events**: ReplacingMergeTree, one row a transition with FINAL; what an alarm has been through, for ever like the alarm itself.
+ *
  * **quarantine**: keyed by the position of the message, so that a replay leaves each message once. Partitioned by day like readings.
  *
  * **ledger**: what became of the messages of each device and minute (model/ledger.ts). A row is written again while its minute goes
@@ -112,6 +114,50 @@ export const CREATE_ALARMS = `CREATE TABLE IF NOT EXISTS alarms (
 ORDER BY (\`device\`, \`rule\`, \`id\`)
 SETTINGS ${COMMON}`;
 
+/** Migration 5: what operators do, and why. Rows of before it were raised or cleared, and nothing else. */
+export const EXTEND_ALARMS = `ALTER TABLE alarms
+  ADD COLUMN IF NOT EXISTS \`life\` LowCardinality(String) DEFAULT if(\`state\` = 'cleared', 'normal', 'unacknowledged'),
+  ADD COLUMN IF NOT EXISTS \`acked_by\` String,
+  ADD COLUMN IF NOT EXISTS \`comments\` String DEFAULT '[]',
+  ADD COLUMN IF NOT EXISTS \`shelved_until\` Nullable(DateTime64(3)),
+  ADD COLUMN IF NOT EXISTS \`shelved_by\` String,
+  ADD COLUMN IF NOT EXISTS \`suppressed\` LowCardinality(String),
+  ADD COLUMN IF NOT EXISTS \`latched\` UInt8,
+  ADD COLUMN IF NOT EXISTS \`chattering\` UInt8,
+  ADD COLUMN IF NOT EXISTS \`raises\` UInt32 DEFAULT 1,
+  ADD COLUMN IF NOT EXISTS \`severity_max\` LowCardinality(String) DEFAULT \`severity\`,
+  ADD COLUMN IF NOT EXISTS \`group_id\` String,
+  ADD COLUMN IF NOT EXISTS \`rule_version\` LowCardinality(String),
+  ADD COLUMN IF NOT EXISTS \`evidence\` String DEFAULT '[]' CODEC(ZSTD),
+  ADD COLUMN IF NOT EXISTS \`watermark\` Nullable(DateTime64(3))`;
+
+/** Migration 5. One row a transition, the same after a replay. */
+export const CREATE_ALARM_EVENTS = `CREATE TABLE IF NOT EXISTS alarm_events (
+  \`id\` String,
+  \`version\` UInt32,
+  \`rule\` LowCardinality(String),
+  \`device\` String,
+  \`metric\` LowCardinality(String),
+  \`transition\` LowCardinality(String),
+  \`at\` DateTime64(3),
+  \`by\` String,
+  \`comment\` String CODEC(ZSTD),
+  \`severity\` LowCardinality(String),
+  \`state\` LowCardinality(String),
+  \`life\` LowCardinality(String),
+  \`value\` Float64,
+  \`message\` String CODEC(ZSTD),
+  \`suppressed\` LowCardinality(String),
+  \`group_id\` String,
+  \`notify\` UInt8,
+  \`shelved_until\` Nullable(DateTime64(3)),
+  \`rule_version\` LowCardinality(String),
+  \`evidence\` String CODEC(ZSTD),
+  \`watermark\` Nullable(DateTime64(3)),${POSITION}
+) ENGINE = ReplacingMergeTree
+ORDER BY (\`id\`, \`version\`)
+SETTINGS ${COMMON}`;
+
 export const CREATE_QUARANTINE = `CREATE TABLE IF NOT EXISTS quarantine (
   \`device\` String,
   \`topic\` String CODEC(ZSTD),
@@ -182,6 +228,7 @@ export const TTL_COLUMN = {
   readings: 'received',
   rollups: null,
   alarms: null,
+  alarm_events: null,
   quarantine: 'received',
   ledger: 'minute',
   devices: null,

@@ -1,10 +1,12 @@
-import type { AlarmEvent, AlarmRule } from '../../model/alarm.ts';
+import type { AlarmEvent, AlarmRule, Position } from '../../model/alarm.ts';
+import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
+import type { Orphan } from './alarm-case.ts';
 import { ThresholdConditions } from './conditions/threshold.ts';
-import { AlarmLife, type Orphan } from './life.ts';
+import { AlarmLife, type LifeSurroundings } from './life.ts';
 
-export type { Orphan } from './life.ts';
+export type { Orphan } from './alarm-case.ts';
 
 /**
  * The alarm rules of one partition: conditions look at readings and say when they begin and cease to hold (turn.ts), lives make
@@ -14,8 +16,8 @@ export class Alarms {
   readonly #thresholds: ThresholdConditions;
   readonly #life: AlarmLife;
 
-  constructor(rules: readonly AlarmRule[], series: SeriesDictionary) {
-    this.#life = new AlarmLife(rules, series);
+  constructor(rules: readonly AlarmRule[], series: SeriesDictionary, around: LifeSurroundings) {
+    this.#life = new AlarmLife(rules, series, around);
     const indexed = rules.map((rule, index) => ({ rule, index }));
     this.#thresholds = new ThresholdConditions(indexed, series, (turn, emit) => this.#life.turn(turn, emit));
   }
@@ -37,6 +39,20 @@ export class Alarms {
     emit: (event: AlarmEvent) => void,
   ): void {
     this.#thresholds.push(series, tsMs, value, partition, offset, index, ordinal, emit);
+  }
+
+  /** What operators do with alarms, at its place on the log. */
+  operate(
+    operation: AlarmOperation | MaintenanceOperation,
+    position: Position,
+    emit: (event: AlarmEvent) => void,
+  ): void {
+    this.#life.operate(operation, position, emit);
+  }
+
+  /** The frame has ended: what the clock has brought about. */
+  endFrame(position: Position, emit: (event: AlarmEvent) => void): void {
+    this.#life.endFrame(position, emit);
   }
 
   save(out: StateWriter): void {

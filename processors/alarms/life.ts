@@ -1,102 +1,366 @@
-import { createHash } from 'node:crypto';
-import type { Alarm, AlarmEvent, AlarmRule, Position } from '../../model/alarm.ts';
+import type { AlarmEvent, AlarmRule, Position } from '../../model/alarm.ts';
+import { type AlarmLifeSettings, lifeSettingsOf, type Maintenance, type Transition } from '../../model/alarm-life.ts';
+import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
-import { definitionOf, type Turn } from './turn.ts';
+import {
+  type AlarmCase,
+  type AlarmRecord,
+  alarmId,
+  isGraver,
+  isOver,
+  messageOf,
+  newCase,
+  newRecord,
+  type Orphan,
+  orphanOf,
+  setLife,
+} from './alarm-case.ts';
+import { AppliedCommands } from './applied-commands.ts';
+import { CaseTable } from './case-table.ts';
+import { Floods } from './flood.ts';
+import { Inhibition } from './inhibition.ts';
+import { MaintenanceTimes } from './maintenance.ts';
+import { carryOut } from './operator.ts';
+import { dueMsOf, mayEscalate } from './timers.ts';
+import { ruleVersionOf, type Turn } from './turn.ts';
+
+/** What the life of alarms asks of the partition. */
+export interface LifeSurroundings {
+  /** The partition's clock: the largest time received so far. */
+  clockMs(): number;
+  /** The site of a device, '' where it is not known. */
+  siteOf(device: number): string;
+  maintenance: readonly Maintenance[];
+}
+
+export type Emit = (event: AlarmEvent) => void;
+
+/** Where, when and by whom a transition came about. */
+export interface Cause {
+  atMs: number;
+  position: Position;
+  by?: string;
+  comment?: string;
+  turn?: Turn;
+}
 
 /**
- * The lives of alarms: what becomes of a condition's turns. At most one open alarm of a rule and device.
+ * The lives of alarms, after ISA-18.2: what becomes of a condition's turns, of what operators do, and of time. At most one alarm of a
+ * rule and device that is not over.
  *
- *     condition begins to hold ─▶ raised (a new id) ─▶ condition ceases ─▶ cleared
+ *                  condition holds                 acknowledge
+ *     normal ─────────────────────▶ unacknowledged ───────────▶ acknowledged
+ *       ▲ ▲                              │    ▲                     │
+ *       │ │        ceases (ackRequired)  │    │ holds again         │ ceases
+ *       │ │                              ▼    │                     │
+ *       │ └───────── acknowledge ─────  returned                    │
+ *       └───────────────────────────────────────────────────────────┘
+ *
+ *     latch: what has ceased stays up as `latched`, until it is acknowledged or reset
+ *     shelved, out of service, suppressed: laid over these by operators and by design; the state beneath goes on unheard
+ *
+ * Distances, timers and floods go by the partition's clock; raised and cleared by the time that the condition gives.
  */
 export class AlarmLife {
-  readonly #rules: readonly AlarmRule[];
-  readonly #definitions: readonly string[];
+  readonly rules: readonly AlarmRule[];
+  readonly settings: readonly AlarmLifeSettings[];
+  readonly #versions: readonly string[];
   readonly #series: SeriesDictionary;
-  /** By device, then by rule. */
-  readonly #open = new Map<number, Map<number, Open>>();
-  #count = 0;
+  readonly #around: LifeSurroundings;
+  readonly #cases: CaseTable;
+  readonly #floods: Floods;
+  readonly #inhibition: Inhibition;
+  readonly #maintenance: MaintenanceTimes;
+  readonly #applied = new AppliedCommands();
 
-  constructor(rules: readonly AlarmRule[], series: SeriesDictionary) {
-    this.#rules = rules;
-    this.#definitions = rules.map(definitionOf);
+  constructor(rules: readonly AlarmRule[], series: SeriesDictionary, around: LifeSurroundings) {
+    this.rules = rules;
+    this.settings = rules.map(lifeSettingsOf);
+    this.#versions = rules.map(ruleVersionOf);
     this.#series = series;
+    this.#around = around;
+    this.#cases = new CaseTable(rules);
+    this.#floods = new Floods(rules);
+    this.#inhibition = new Inhibition(rules);
+    this.#maintenance = new MaintenanceTimes(around.maintenance);
   }
 
-  turn(turn: Turn, emit: (event: AlarmEvent) => void): void {
-    const { rule, device, atMs, position, value } = turn;
-    const open = this.#open.get(device)?.get(rule);
-    if (turn.active && open === undefined) {
-      const raised = this.#raise(turn);
-      emit({ alarm: this.#alarm(raised, 'raised', null, value, 1), atMs, position });
-    } else if (!turn.active && open !== undefined) {
-      this.#remove(device, rule);
-      emit({ alarm: this.#alarm(open, 'cleared', atMs, value, 2), atMs, position });
-    }
+  /** A condition has begun or ceased to hold, or holds with another severity. */
+  turn(turn: Turn, emit: Emit): void {
+    const c = this.#cases.find(turn.device, turn.rule);
+    if (turn.active) {
+      if (c?.holds !== true) this.#begins(c ?? this.#cases.add(newCase(turn.rule, turn.device)), turn, emit);
+      else this.#continues(c, turn, emit);
+    } else if (c?.holds === true) this.#ceases(c, turn, emit);
   }
 
-  #raise(turn: Turn): Open {
-    const rule = this.#rules[turn.rule];
-    const device = this.#series.devices.name(turn.device);
-    const open: Open = {
-      rule: rule.name,
+  #begins(c: AlarmCase, turn: Turn, emit: Emit): void {
+    const { chattering, minIntervalMs } = this.settings[c.rule];
+    const nowMs = this.#around.clockMs();
+    c.holds = true;
+    c.turnedMs = turn.atMs;
+    if (chattering !== null) {
+      c.raiseTimes = c.raiseTimes.filter((ms) => ms > nowMs - chattering.withinMs);
+      c.raiseTimes.push(nowMs);
+      if (c.raiseTimes.length > chattering.times) c.raiseTimes.shift();
+      if (c.record?.alarm.chattering === true) {
+        c.record.alarm.raises++;
+        c.record.alarm.value = turn.value;
+      } else if (c.raiseTimes.length >= chattering.times) this.#raise(c, turn, 'chattering', emit);
+      else if (this.#isTooSoon(c, nowMs, minIntervalMs)) c.held = turn;
+      else this.#raise(c, turn, 'raised', emit);
+    } else if (this.#isTooSoon(c, nowMs, minIntervalMs)) c.held = turn;
+    else this.#raise(c, turn, 'raised', emit);
+    this.settle(c);
+  }
+
+  #isTooSoon(c: AlarmCase, nowMs: number, minIntervalMs: number): boolean {
+    return c.lastRaiseMs > 0 && nowMs < c.lastRaiseMs + minIntervalMs;
+  }
+
+  #raise(c: AlarmCase, turn: Turn, transition: 'raised' | 'chattering', emit: Emit): void {
+    const nowMs = this.#around.clockMs();
+    const rule = this.rules[c.rule];
+    const device = this.#series.devices.name(c.device);
+    c.held = null;
+    c.lastRaiseMs = nowMs;
+    c.record ??= this.recordOf(c, turn.position, turn.ordinal, turn.atMs);
+    const { record } = c;
+    const { alarm } = record;
+    const wasUp = alarm.state === 'raised';
+    record.raisedClockMs = nowMs;
+    record.escalated = false;
+    if (!wasUp) record.site = this.#around.siteOf(c.device);
+    if (alarm.raises === 0) alarm.raisedMs = turn.atMs;
+    Object.assign(alarm, { state: 'raised', clearedMs: null, ackedMs: null, ackedBy: '', latched: false });
+    Object.assign(alarm, { metric: turn.metric, value: turn.value, message: messageOf(rule.message, device, turn) });
+    alarm.ruleVersion = this.#versions[c.rule];
+    alarm.chattering ||= transition === 'chattering';
+    alarm.severity = turn.severity;
+    if (alarm.raises === 0 || isGraver(turn.severity, alarm.severityMax)) alarm.severityMax = turn.severity;
+    alarm.raises++;
+    alarm.suppressed = this.#reason(c, record);
+    const { position, ordinal, severity, atMs } = turn;
+    alarm.groupId =
+      alarm.suppressed !== ''
+        ? ''
+        : this.#floods.raised(
+            { rule: c.rule, site: record.site, severity, atMs, clockMs: nowMs, position, ordinal },
+            emit,
+          );
+    this.tell(c, transition, { atMs, position, turn }, emit);
+    if (!wasUp) this.#inhibits(c, record, 1, { atMs, position }, emit);
+  }
+
+  /** A record for an alarm that there was none of, not yet raised. */
+  recordOf(c: AlarmCase, position: Position, ordinal: number, atMs: number): AlarmRecord {
+    const rule = this.rules[c.rule];
+    const device = this.#series.devices.name(c.device);
+    const record = newRecord({
+      id: alarmId(rule.name, device, position, ordinal),
+      rule,
+      ruleVersion: this.#versions[c.rule],
       device,
-      metric: turn.metric,
-      id: alarmId(rule.name, device, turn.position, turn.ordinal),
-      raisedMs: turn.atMs,
-      value: turn.value,
-      severity: turn.severity,
-      message: messageOf(rule.message, device, turn),
-    };
-    this.#keep(turn.device, turn.rule, open);
-    return open;
+      metric: '',
+      severity: rule.severity,
+      atMs,
+    });
+    record.site = this.#around.siteOf(c.device);
+    record.alarm.suppressed = this.#reason(c, record);
+    return record;
   }
 
-  #keep(device: number, rule: number, open: Open): void {
-    let of = this.#open.get(device);
-    if (of === undefined) {
-      of = new Map();
-      this.#open.set(device, of);
+  #continues(c: AlarmCase, turn: Turn, emit: Emit): void {
+    if (c.held !== null) {
+      c.held = { ...turn, position: c.held.position, ordinal: c.held.ordinal };
+      return;
     }
-    of.set(rule, open);
-    this.#count++;
+    const record = c.record;
+    if (record === null || record.alarm.state !== 'raised') return;
+    const { alarm } = record;
+    const { escalate } = this.settings[c.rule];
+    const least = record.escalated && escalate !== null ? escalate.severity : turn.severity;
+    const severity = isGraver(least, turn.severity) ? least : turn.severity;
+    alarm.value = turn.value;
+    if (severity === alarm.severity) return;
+    // Who acknowledged the lesser one has not seen this one.
+    if (isGraver(severity, alarm.severity)) Object.assign(alarm, { ackedMs: null, ackedBy: '' });
+    alarm.severity = severity;
+    if (isGraver(severity, alarm.severityMax)) alarm.severityMax = severity;
+    alarm.message = messageOf(this.rules[c.rule].message, alarm.device, turn);
+    if (!alarm.chattering) this.tell(c, 'severity', { atMs: turn.atMs, position: turn.position, turn }, emit);
+    this.settle(c);
   }
 
-  #remove(device: number, rule: number): void {
-    const of = this.#open.get(device);
-    of?.delete(rule);
-    if (of?.size === 0) this.#open.delete(device);
-    this.#count--;
+  #ceases(c: AlarmCase, turn: Turn, emit: Emit): void {
+    c.holds = false;
+    c.turnedMs = turn.atMs;
+    const { record } = c;
+    if (c.held !== null) c.held = null;
+    else if (record !== null) {
+      record.alarm.value = turn.value;
+      if (!record.alarm.chattering) this.#down(c, record, { atMs: turn.atMs, position: turn.position, turn }, emit);
+    }
+    this.settle(c);
   }
 
-  #alarm(open: Open, state: Alarm['state'], clearedMs: number | null, value: number, version: number): Alarm {
-    const { id, rule, device, metric, severity, raisedMs, message } = open;
-    return { id, rule, device, metric, severity, state, raisedMs, ackedMs: null, clearedMs, value, message, version };
+  /** The condition has ceased: the alarm clears, or is latched. */
+  #down(c: AlarmCase, record: AlarmRecord, cause: Cause, emit: Emit): void {
+    const { alarm } = record;
+    const { latch } = this.settings[c.rule];
+    if (alarm.state !== 'raised') return;
+    if (latch === 'reset' || (latch === 'acknowledge' && alarm.ackedMs === null)) {
+      alarm.latched = true;
+      this.tell(c, 'latched', cause, emit);
+    } else this.clear(c, record, cause, emit);
   }
 
-  /**
-   *     rules    count, then name and definition of each
-   *     open     count, then for each: device, rule, id, metric, raisedMs, value, severity, message
-   */
+  clear(c: AlarmCase, record: AlarmRecord, cause: Cause, emit: Emit): void {
+    const { alarm } = record;
+    Object.assign(alarm, { state: 'cleared', latched: false, chattering: false, clearedMs: c.turnedMs });
+    this.tell(c, 'cleared', cause, emit);
+    this.#inhibits(c, record, -1, cause, emit);
+  }
+
+  /** Says that a transition has happened. `before`: what the alarm was suppressed by. */
+  tell(c: AlarmCase, transition: Transition, cause: Cause, emit: Emit, before?: string): void {
+    const { alarm } = c.record as AlarmRecord;
+    const { atMs, position, by = '', comment = '', turn } = cause;
+    alarm.version++;
+    setLife(alarm, this.settings[c.rule]);
+    const muted = (before ?? alarm.suppressed) !== '' && alarm.suppressed !== '';
+    const evidence = turn === undefined ? [] : (turn.evidence ?? evidenceOf(turn));
+    emit({
+      alarm: { ...alarm, comments: [...alarm.comments] },
+      transition,
+      atMs,
+      position,
+      by,
+      comment,
+      notify: !muted && alarm.groupId === '',
+      evidence,
+      watermarkMs: turn?.watermarkMs ?? null,
+    });
+  }
+
+  /** Why nobody is to be notified of the alarm. What people have set comes before what was designed. */
+  #reason(c: AlarmCase, { alarm, site }: AlarmRecord): string {
+    if (alarm.suppressed === 'out-of-service') return 'out-of-service';
+    if (alarm.shelvedUntilMs !== null) return 'shelved';
+    const name = this.#maintenance.current(this.#around.clockMs(), alarm.device, site, alarm.rule);
+    if (name !== '') return `maintenance ${name}`;
+    const inhibitor = this.#inhibition.inhibitor(c.rule, c.device, site);
+    return inhibitor === '' ? '' : `inhibited by ${inhibitor}`;
+  }
+
+  /** Looks again why the alarm is suppressed, and says so where it has changed by design. */
+  reconsider(c: AlarmCase, cause: Cause, emit: Emit, transition?: Transition): void {
+    const record = c.record as AlarmRecord;
+    const before = record.alarm.suppressed;
+    const after = this.#reason(c, record);
+    if (after === before && transition === undefined) return;
+    record.alarm.suppressed = after;
+    if (after === '' && before !== '') record.raisedClockMs = this.#around.clockMs();
+    this.tell(c, transition ?? (after === '' ? 'unsuppressed' : 'suppressed'), cause, emit, before);
+  }
+
+  /** The alarm of a rule that may inhibit others has come up or gone. */
+  #inhibits(c: AlarmCase, record: AlarmRecord, by: 1 | -1, { atMs, position }: Cause, emit: Emit): void {
+    const others = this.#inhibition.inhibits(c.rule);
+    if (others.length === 0) return;
+    this.#inhibition.count(c.rule, c.device, record.site, by);
+    for (const other of this.#cases.all()) {
+      if (!others.includes(other.rule) || other.record === null || other === c) continue;
+      this.reconsider(other, { atMs, position }, emit);
+      this.settle(other);
+    }
+  }
+
+  /** After every change: sets the case's timer, and drops what is over. */
+  settle(c: AlarmCase): void {
+    if (c.record !== null && !c.holds && isOver(c.record.alarm, this.settings[c.rule])) c.record = null;
+    const dueMs = dueMsOf(c, this.settings[c.rule]);
+    if (dueMs === null) this.#cases.remove(c);
+    else this.#cases.schedule(c, dueMs);
+  }
+
+  /** What an operator asked for, at its place on the log. The same twice, or for an alarm that is over, changes nothing. */
+  operate(operation: AlarmOperation | MaintenanceOperation, position: Position, emit: Emit): void {
+    if (!this.#applied.isNew(operation.id)) return;
+    const cause = { atMs: this.#around.clockMs(), position };
+    if (operation.kind === 'maintenance') {
+      this.#maintenance.apply(operation);
+      this.#reconsiderAll(cause, emit);
+      return;
+    }
+    const rule = operation.rule === null ? null : this.rules.findIndex(({ name }) => name === operation.rule);
+    if (rule === -1) return;
+    const device = operation.device === null ? null : this.#series.devices.add(operation.device);
+    carryOut(this, this.#cases, { rule, device }, operation, cause, emit);
+  }
+
+  #reconsiderAll(cause: Cause, emit: Emit): void {
+    for (const c of this.#cases.all()) {
+      if (c.record === null) continue;
+      this.reconsider(c, cause, emit);
+      this.settle(c);
+    }
+  }
+
+  /** The frame has ended: what the clock has brought about. */
+  endFrame(position: Position, emit: Emit): void {
+    const atMs = this.#around.clockMs();
+    if (this.#maintenance.hasTurned(atMs)) this.#reconsiderAll({ atMs, position }, emit);
+    for (let c = this.#cases.takeDue(atMs); c !== null; c = this.#cases.takeDue(atMs)) {
+      this.#due(c, { atMs, position }, emit);
+      this.settle(c);
+    }
+    this.#floods.endFrame(atMs, position, emit);
+  }
+
+  #due(c: AlarmCase, cause: Cause, emit: Emit): void {
+    const { minIntervalMs, chattering, escalate } = this.settings[c.rule];
+    const { atMs } = cause;
+    if (c.held !== null && atMs >= c.lastRaiseMs + minIntervalMs) {
+      this.#raise(c, { ...c.held, position: cause.position }, 'raised', emit);
+    }
+    const { record } = c;
+    if (record === null) {
+      if (chattering !== null) c.raiseTimes = c.raiseTimes.filter((ms) => ms > atMs - chattering.withinMs);
+      if (!c.holds && c.raiseTimes.length === 0 && atMs >= c.lastRaiseMs + minIntervalMs) c.lastRaiseMs = 0;
+      return;
+    }
+    const { alarm } = record;
+    if (alarm.shelvedUntilMs !== null && atMs >= alarm.shelvedUntilMs) {
+      Object.assign(alarm, { shelvedUntilMs: null, shelvedBy: '' });
+      this.reconsider(c, cause, emit, 'unshelved');
+    }
+    if (alarm.chattering && chattering !== null && atMs >= (c.raiseTimes.at(-1) ?? 0) + chattering.withinMs) {
+      alarm.chattering = false;
+      c.raiseTimes = [];
+      if (c.holds) this.tell(c, 'steady', cause, emit);
+      else this.#down(c, record, cause, emit);
+    }
+    if (escalate === null || record.escalated || !mayEscalate(alarm)) return;
+    if (atMs < record.raisedClockMs + escalate.afterMs) return;
+    record.escalated = true;
+    if (!isGraver(escalate.severity, alarm.severity)) return;
+    alarm.severity = escalate.severity;
+    if (isGraver(alarm.severity, alarm.severityMax)) alarm.severityMax = alarm.severity;
+    this.tell(c, 'escalated', cause, emit);
+  }
+
+  /** How many alarms are not over. */
+  get count(): number {
+    return this.#cases.records;
+  }
+
   save(out: StateWriter): void {
-    out.varint(this.#rules.length);
-    for (let r = 0; r < this.#rules.length; r++) {
-      out.text(this.#rules[r].name);
-      out.text(this.#definitions[r]);
-    }
-    out.varint(this.#count);
-    for (const [device, of] of this.#open) {
-      for (const [rule, open] of of) {
-        out.varint(device);
-        out.varint(rule);
-        out.text(open.id);
-        out.text(open.metric);
-        out.varint(open.raisedMs);
-        out.f64(open.value);
-        out.text(open.severity);
-        out.text(open.message);
-      }
-    }
+    this.#cases.save(out);
+    this.#floods.save(out);
+    this.#maintenance.save(out);
+    this.#applied.save(out);
   }
 
   /**
@@ -104,74 +368,20 @@ export class AlarmLife {
    * reading ever would.
    */
   restore(from: StateReader): Orphan[] {
-    const rules: { name: string; now: number }[] = [];
-    for (let left = from.count(); left > 0; left--) {
-      const name = from.text();
-      const definition = from.text();
-      const now = this.#rules.findIndex((rule, r) => rule.name === name && this.#definitions[r] === definition);
-      rules.push({ name, now });
+    const { orphans, now } = this.#cases.restore(from, this.#series.devices.count);
+    const groups = this.#floods.restore(from, now);
+    this.#maintenance.restore(from);
+    this.#applied.restore(from);
+    for (const c of this.#cases.all()) {
+      if (c.record?.alarm.state === 'raised') this.#inhibition.count(c.rule, c.device, c.record.site, 1);
+      this.settle(c);
     }
-    const orphans: Orphan[] = [];
-    for (let left = from.count(); left > 0; left--) {
-      const device = from.below(this.#series.devices.count, 'a device');
-      const rule = rules[from.below(rules.length, 'a rule')];
-      const id = from.text();
-      const metric = from.text();
-      const raisedMs = from.varint();
-      const value = from.f64();
-      const severity = from.text() as Open['severity'];
-      const open = {
-        rule: rule.name,
-        device: this.#series.devices.name(device),
-        metric,
-        id,
-        raisedMs,
-        value,
-        severity,
-        message: from.text(),
-      };
-      if (rule.now >= 0) this.#keep(device, rule.now, open);
-      else {
-        orphans.push((atMs, position) => ({
-          alarm: this.#alarm(open, 'cleared', atMs, open.value, 2),
-          atMs,
-          position,
-        }));
-      }
-    }
-    return orphans;
+    // Other settings may suppress other alarms; with the same ones this says nothing.
+    const reconsider: Orphan = (atMs, position, emit) => this.#reconsiderAll({ atMs, position }, emit);
+    return [...[...orphans, ...groups].map(orphanOf), ...(this.#cases.isEmpty ? [] : [reconsider])];
   }
 }
 
-/** A raised alarm whose rule is gone or defined in another way: makes the event that clears it. */
-export type Orphan = (atMs: number, position: Position) => AlarmEvent;
-
-interface Open {
-  rule: string;
-  device: string;
-  metric: string;
-  id: string;
-  raisedMs: number;
-  value: number;
-  severity: Alarm['severity'];
-  message: string;
-}
-
-/** 80 bits of SHA-256 as 20 hexadecimal digits: the same after a replay, another for each raise. */
-function alarmId(rule: string, device: string, position: Position, ordinal: number): string {
-  const { partition, offset, index } = position;
-  return createHash('sha256')
-    .update(JSON.stringify([rule, device, partition, offset, index, ordinal]))
-    .digest('hex')
-    .slice(0, 20);
-}
-
-function messageOf(message: string, device: string, { metric, value, threshold }: Turn): string {
-  const parts: Record<string, string> = {
-    '{device}': device,
-    '{metric}': metric,
-    '{value}': String(value),
-    '{threshold}': String(threshold),
-  };
-  return message.replace(/\{(?:device|metric|value|threshold)\}/g, (name) => parts[name]);
+function evidenceOf({ position, metric, value, atMs }: Turn): AlarmEvent['evidence'] {
+  return metric === '' ? [] : [{ ...position, metric, tsMs: atMs, value }];
 }

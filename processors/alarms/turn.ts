@@ -1,4 +1,5 @@
-import type { AlarmEvent, AlarmRule, Position, Severity } from '../../model/alarm.ts';
+import { createHash } from 'node:crypto';
+import type { AlarmEvent, AlarmRule, Evidence, Position, Severity } from '../../model/alarm.ts';
 
 /** What a condition says when it has begun or ceased to hold for a device. */
 export interface Turn {
@@ -20,6 +21,10 @@ export interface Turn {
   position: Position;
   /** Tells apart what one message decides: the number of the reading within it. */
   ordinal: number;
+  /** The readings that decided it. */
+  evidence?: readonly Evidence[];
+  /** How far the event time of the device had come. */
+  watermarkMs?: number;
 }
 
 /** Where conditions report. */
@@ -28,4 +33,9 @@ export type OnTurn = (turn: Turn, emit: (event: AlarmEvent) => void) => void;
 /** What a rule's state depends on; text and severity do not. The same definition goes on after a restart. */
 export function definitionOf(rule: AlarmRule): string {
   return JSON.stringify([rule.kind, rule.metric, rule.devices, rule.above, rule.below, rule.clear, rule.forMs]);
+}
+
+/** Tells two wordings of a rule apart: eight hexadecimal digits of a hash of all that it says. */
+export function ruleVersionOf(rule: AlarmRule): string {
+  return createHash('sha256').update(JSON.stringify(rule)).digest('hex').slice(0, 8);
 }

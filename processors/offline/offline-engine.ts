@@ -122,6 +122,7 @@ function blocksOf({ onRollup, onQuarantine, onReading }: OfflineSinks): Blocks {
     readings: (names) => (onReading === undefined ? new CountedReadings() : readingsTo(names, onReading)),
     rollups: () => passing<[Rollup, number]>(onRollup),
     alarms: () => passing(undefined),
+    alarmEvents: () => passing(undefined),
     quarantine: () => passing<[QuarantineRow]>(onQuarantine),
     ledger: () => passing(undefined),
     devices: () => passing(undefined),

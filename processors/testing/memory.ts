@@ -164,6 +164,7 @@ export class MemoryStore implements Store {
     readings: [],
     rollups: [],
     alarms: [],
+    alarm_events: [],
     quarantine: [],
     ledger: [],
     devices: [],

@@ -1,3 +1,4 @@
+import type { AlarmEvent } from '../../model/alarm.ts';
 import type { DeviceRow } from '../../model/device.ts';
 import type { Blocks } from '../batch-builder.ts';
 
@@ -13,7 +14,15 @@ export function recordedBlocks(): Blocks {
       });
     },
     rollups: () => withAdd(new Lines()),
-    alarms: () => withAdd(new Lines()),
+    alarms: () => {
+      const lines = new Lines();
+      return Object.assign(lines, {
+        add({ alarm, position }: AlarmEvent) {
+          lines.line([alarm, position]);
+        },
+      });
+    },
+    alarmEvents: () => withAdd(new Lines()),
     ledger: () => withAdd(new Lines()),
     devices: () => {
       const lines = new Lines();

@@ -55,6 +55,7 @@ export class Run {
     quarantine: [] as unknown[][],
     rollups: [] as unknown[][],
     alarms: [] as unknown[][],
+    alarm_events: [] as unknown[][],
     ledger: [] as unknown[][],
     devices: [] as unknown[][],
   };
@@ -80,7 +81,7 @@ export class Run {
 
   cut(): this {
     const output: BatchOutput = this.pipeline.take();
-    for (const table of ['readings', 'quarantine', 'rollups', 'alarms', 'ledger', 'devices'] as const) {
+    for (const table of ['readings', 'quarantine', 'rollups', 'alarms', 'alarm_events', 'ledger', 'devices'] as const) {
       const rows = linesOf(output.blocks[table]);
       expect(output.rows[table]).toBe(rows.length);
       this.rows[table].push(...rows);
