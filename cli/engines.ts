@@ -5,6 +5,8 @@ import { formatAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { Checkpoints } from '../log/checkpoints.ts';
 import type { KafkaClientOptions } from '../log/kafka-client.ts';
+import type { Log } from '../log/log.ts';
+import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { ALARMS, OPERATIONS, OPERATIONS_GROUP, STATS, TELEMETRY } from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
@@ -63,6 +65,14 @@ export async function openLog(role: Role, config: Config, logger: Logger): Promi
     mapBytesMax: log.mapBytesMax,
     onWarning,
   });
+}
+
+/** The embedded log for one who writes the past onto it: TELEMETRY, with `clock` as the time; nothing is deleted for its age. */
+export async function openLogAt(config: Config, clock: Clock, logger: Logger): Promise<Log> {
+  const { openLmdbLog } = await import('../log/lmdb.ts');
+  const { partitions, mapBytesMax } = config.log;
+  const onWarning = (message: string, values?: Record<string, unknown>): void => logger.warn(message, values);
+  return openLmdbLog({ dir: folder(config, 'log'), partitions, writes: [TELEMETRY], mapBytesMax, clock, onWarning });
 }
 
 export async function openCheckpoints(role: Role, config: Config, logger: Logger): Promise<Checkpoints> {

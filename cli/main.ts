@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SluiceError } from '../model/errors.ts';
 import type { AuditCommand } from './audit.ts';
+import type { BacktestCommand } from './backtest.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { ReplayCommand } from './replay.ts';
 import { ROLES, type Role } from './roles.ts';
@@ -99,6 +100,30 @@ program
   )
   .action(async (files: string[], options: TestCommand) => (await import('./test.ts')).testRules(files, options));
 
+withSettings(program.command('backtest'))
+  .description('run other rules over the past and print the difference with what is deployed')
+  .requiredOption(
+    '--rules <file>',
+    'another settings file, or one with just alarms and windows: those of the same name change',
+  )
+  .option('--from <time>', 'epoch, ISO 8601, or how long ago as in 6h (default: 7d)')
+  .option('--to <time>', 'the same (default: now)')
+  .option('--device <ids>', 'only these devices, separated by commas; * stands for any run of characters', list)
+  .addOption(new Option('--source <source>', 'where the past is read').choices(['log', 'store']).default('log'))
+  .addOption(
+    new Option('--against <what>', 'the deployed rules over the same input, or what the table alarms says of the time')
+      .choices(['rules', 'table'])
+      .default('rules'),
+  )
+  .option('--warm-up <time>', 'how long before --from the rules begin to run (default: by their windows and times)')
+  .option('--changes', 'list each alarm that differs')
+  .option('--json', 'print the result as JSON')
+  .addHelpText(
+    'after',
+    '\nReads only, and works while everything runs.\nExit codes: 0 done, 2 there is nothing of that time, 1 it could not be done.',
+  )
+  .action(async (options: BacktestCommand) => (await import('./backtest.ts')).backtest(options));
+
 program
   .command('simulate')
   .description('publish a simulated fleet over MQTT')
@@ -117,6 +142,10 @@ program
     'none',
   )
   .option('--speed <n>', "how fast the fleet's time runs; above 1 it starts in the past", positiveNumber)
+  .option('--into-log', 'write the past straight onto the embedded log instead of publishing, a week in seconds')
+  .option('--data <dir>', 'with --into-log: folder of the log (default: ./data)')
+  .option('-c, --config <file>', 'with --into-log: settings')
+  .option('--from <time>', 'with --into-log: where the past begins (default: --seconds ago, a day unless given)')
   .option('--blast', 'send pre-encoded packets over raw sockets, as fast as they are acknowledged')
   .option('--connections <n>', 'with --blast: how many sockets', positiveInteger)
   .option('--messages <n>', 'with --blast: how many messages in all', positiveInteger)

@@ -22,12 +22,18 @@ export interface SimulateCommand {
   messages?: number;
   rate?: number;
   payload?: string;
+  intoLog?: boolean;
+  /** With `intoLog`: the settings and the folder of the log, and when the past begins. */
+  config?: string;
+  data?: string;
+  from?: string;
   json?: boolean;
   quiet?: boolean;
 }
 
 /** `sluice simulate SCENARIO`: ordinary clients, or with --blast raw sockets. Ends by itself after --seconds, or on a signal. */
 export async function simulateFleet(scenario: string, options: SimulateCommand): Promise<void> {
+  if (options.intoLog === true) return (await import('./simulate-log.ts')).simulateIntoLog(scenario, options);
   const abort = stopOnSignal();
   if (options.blast === true) return blastDoor(options, abort);
   const troubles: Partial<Troubles> = troublesOf(options.troubles);

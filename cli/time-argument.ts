@@ -1,3 +1,4 @@
+import { parseQuantity } from '../config/quantity.ts';
 import { SluiceError } from '../model/errors.ts';
 import { isoToMs, numberToMs } from '../processors/decode/time.ts';
 
@@ -10,4 +11,11 @@ export function timeOf(text: string, nowMs = Date.now()): number {
   throw new SluiceError('INPUT_INVALID', `"${text}" is not a time`, {
     remedy: 'write epoch seconds or milliseconds, ISO 8601, or a length of time ago such as 6h',
   });
+}
+
+/** A length of time on the command line, as `30m`; 0 is none. */
+export function durationOf(text: string): number {
+  const parsed = parseQuantity(text === '0' ? 0 : text, 'duration');
+  if ('value' in parsed) return parsed.value;
+  throw new SluiceError('INPUT_INVALID', parsed.what, { remedy: parsed.remedy });
 }
