@@ -3,11 +3,12 @@ import type { PipelineOptions } from '../processors/pipeline.ts';
 
 /** What the settings say to the engine: to the processor's threads, and to whoever runs the engine without a log and a store. */
 export function pipelineOptionsOf(config: Config): PipelineOptions {
-  const { processors, devices, windows, alarms, ledger } = config;
+  const { processors, devices, windows, alarms, maintenance, ledger } = config;
   return {
     payload: devices.payload,
     windows,
     rules: alarms,
+    maintenance,
     limits: processors.limits,
     clockSkewMaxMs: processors.clockSkewMaxMs,
     idleMs: processors.idleMs,

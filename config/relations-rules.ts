@@ -1,6 +1,7 @@
 import type { Path } from './problem.ts';
 import { clip, formatQuantity } from './quantity.ts';
 import type { Relation } from './relations.ts';
+import { alarmLifeRelations } from './relations-alarm-life.ts';
 import type { DraftConfig } from './schema.ts';
 
 const DAY_MS = 86_400_000;
@@ -8,7 +9,12 @@ const time = (ms: number): string => formatQuantity(ms, 'duration');
 
 /** Relations of windows, alarms and payload rules. */
 export function ruleRelations(config: DraftConfig): Relation[] {
-  return [...windowRelations(config), ...alarmRelations(config), ...payloadRelations(config)];
+  return [
+    ...windowRelations(config),
+    ...alarmRelations(config),
+    ...alarmLifeRelations(config),
+    ...payloadRelations(config),
+  ];
 }
 
 function windowRelations({ windows, processors }: DraftConfig): Relation[] {

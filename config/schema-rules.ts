@@ -4,6 +4,7 @@ import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
 import { clip } from './quantity.ts';
+import { alarmLifeFields } from './schema-alarm-life.ts';
 import { keepMs } from './schema-tiers.ts';
 
 /** Settings that say what the data means: how payloads are read, which windows are formed, which alarms are raised. */
@@ -100,6 +101,7 @@ const alarmItem = section('One alarm rule. Each device has at most one open alar
     },
   ).prefault(0),
   severity: choice('How bad; the order is the order of gravity.', SEVERITIES).default('warning'),
+  ...alarmLifeFields,
   message: checkedText(
     'Text for people. {device}, {metric}, {value} and {threshold} are filled in.',
     messageProblem,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { address, choice, duration, path, section } from './fields.ts';
+import { maintenanceSection } from './schema-alarm-life.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
 import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
@@ -67,6 +68,7 @@ export const configSchema = z.strictObject({
   windows: windowsSection,
   tiers: tiersSection,
   alarms: alarmsSection,
+  maintenance: maintenanceSection,
 });
 
 type ReadonlyDeep<T> = T extends readonly (infer Item)[]
