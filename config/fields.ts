@@ -9,7 +9,7 @@ import { type Dimension, formatQuantity, type Parsed, parseQuantity, quantityPat
  */
 
 /** A value that a parser of ours judges: its answer becomes the problem, word for word. */
-function parsed<T>(parse: (value: unknown) => Parsed<T>) {
+export function parsed<T>(parse: (value: unknown) => Parsed<T>) {
   return z.unknown().transform((value, context): T => {
     const result = parse(value);
     if ('value' in result) return result.value;

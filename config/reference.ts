@@ -73,6 +73,7 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   windows: `windows:
   - { name: 1m, sizeMs: 1m }
   - { name: 1h, sizeMs: 1h, metrics: [temperature, "bearing_*"], allowedLatenessMs: 10m }
+  - { name: latency, sizeMs: 5m, metrics: [response_ms], aggregates: [p50, p99.9, { histogram: [10, 100, 1000] }] }
 `,
   tiers: `tiers:
   - { name: hours, from: 1m, sizeMs: 1h, keepMs: 365d }
@@ -208,7 +209,7 @@ function kindOf(node: SchemaNode): string {
     case 'section':
       return 'mapping';
     case 'list':
-      return rowsBelow(inner) === null ? 'list of texts' : 'list';
+      return rowsBelow(inner) === null && inner.items?.anyOf === undefined ? 'list of texts' : 'list';
   }
   if (inner.enum) return inner.enum.map((value) => `\`${String(value)}\``).join(', ');
   if (inner.const !== undefined) return `\`${String(inner.const)}\``;

@@ -4,6 +4,7 @@ import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
 import { clip } from './quantity.ts';
+import { aggregates } from './schema-aggregates.ts';
 import { alarmLifeFields } from './schema-alarm-life.ts';
 import { keepMs } from './schema-tiers.ts';
 
@@ -58,6 +59,7 @@ const windowItem = section('One window: its rollups have its name in the column 
     },
   ),
   metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
+  aggregates,
   outOfOrderMs: duration(
     'How long a window is kept open for readings that come out of order. Raise it for devices that send in batches; results come later by as much.',
     { max: 31 * DAY_MS },
