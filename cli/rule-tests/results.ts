@@ -1,4 +1,5 @@
-import type { AlarmCloudEvent } from '../../model/cloudevent.ts';
+import type { AlarmEvent } from '../../model/alarm.ts';
+import { toCloudEvent } from '../../model/cloudevent.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import type { QuarantineRow } from '../../store/blocks.ts';
 import type { Field } from './value-match.ts';
@@ -27,12 +28,11 @@ export function rollupResult(rollup: Rollup): Result {
   return result;
 }
 
-/** `event` is the last word of the CloudEvent's type; the fields of the alarm and its event follow. */
-export function alarmResult(event: AlarmCloudEvent): Result {
-  const result = fieldsOf({ ...event.data, ...(event.data.position ?? {}) });
-  result.fields.set('event', event.type.slice(event.type.lastIndexOf('.') + 1));
-  result.fields.set('at', Date.parse(event.time));
-  result.times.add('at');
+/** `event` is the last word of the CloudEvent's type; the fields of its data follow. */
+export function alarmResult(event: AlarmEvent): Result {
+  const { position, ...data } = toCloudEvent(event).data;
+  const result = fieldsOf({ ...data, ...position });
+  result.fields.set('event', event.transition);
   return result;
 }
 

@@ -1,5 +1,4 @@
-import type { AlarmCloudEvent } from '../../model/cloudevent.ts';
-import { FrameReader } from '../../model/frame.ts';
+import type { AlarmEvent } from '../../model/alarm.ts';
 import type { Reading } from '../../model/reading.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import type { QuarantineRow, SeriesNames } from '../../store/blocks.ts';
@@ -14,17 +13,19 @@ export interface OfflineFrame {
   bytes: Uint8Array;
 }
 
-/** Who is told of what comes out. Rollups, refusals and readings come while their frame is worked at; alarm events somewhat later, in order. */
+/** Who is told of what comes out, while its frame is worked at. */
 export interface OfflineSinks {
   onRollup?(rollup: Rollup, partition: number): void;
-  /** As it would be on the log: the transition, and the alarm as it stands after it. */
-  onAlarmEvent?(event: AlarmCloudEvent, partition: number): void;
+  onAlarmEvent?(event: AlarmEvent): void;
   onQuarantine?(row: QuarantineRow): void;
   onReading?(reading: Reading): void;
 }
 
-/** Frames of a partition after which its alarm events are asked for. */
-const FRAMES_PER_BATCH = 64;
+/** Frames of a partition after which it is relieved of what it has gathered. */
+const FRAMES_PER_BATCH = 256;
+
+/** The ledger's rows are told to nobody here, and making them takes time. */
+const LEDGER_MS = 600_000;
 
 interface Open {
   pipeline: PartitionPipeline;
@@ -40,14 +41,11 @@ export class OfflineEngine {
   /** What has been counted up to the last `flush`. */
   readonly counts: BatchCounts = noCounts();
   readonly #options: PipelineOptions;
-  readonly #sinks: OfflineSinks;
   readonly #open = new Map<number, Open>();
   readonly #blocks: Blocks;
-  readonly #reader = new FrameReader();
 
   constructor(options: PipelineOptions, sinks: OfflineSinks) {
-    this.#options = options;
-    this.#sinks = sinks;
+    this.#options = { ...options, ledgerMs: LEDGER_MS };
     this.#blocks = blocksOf(sinks);
   }
 
@@ -59,12 +57,12 @@ export class OfflineEngine {
       this.#open.set(partition, open);
     }
     open.pipeline.process(offset, bytes, null, true);
-    if (++open.frames >= FRAMES_PER_BATCH) this.#take(partition, open);
+    if (++open.frames >= FRAMES_PER_BATCH) this.#take(open);
   }
 
-  /** Gives what has been held back. */
+  /** Counts what has come since the last look. */
   flush(): void {
-    for (const [partition, open] of this.#open) this.#take(partition, open);
+    for (const open of this.#open.values()) this.#take(open);
   }
 
   /** The state of a partition, to ask it things; null when it has had no frame. */
@@ -76,19 +74,9 @@ export class OfflineEngine {
     return new PartitionPipeline(partition, this.#options, { state: null, lastAlarm: null }, this.#blocks);
   }
 
-  #take(partition: number, open: Open): void {
+  #take(open: Open): void {
     open.frames = 0;
-    const output = open.pipeline.take();
-    addCounts(this.counts, output.counts);
-    const { onAlarmEvent } = this.#sinks;
-    if (onAlarmEvent === undefined) return;
-    const reader = this.#reader;
-    for (const frame of output.alarmFrames) {
-      reader.reset(frame);
-      while (reader.next()) {
-        onAlarmEvent(JSON.parse(Buffer.from(reader.payload()).toString('utf8')) as AlarmCloudEvent, partition);
-      }
-    }
+    addCounts(this.counts, open.pipeline.take().counts);
   }
 }
 
@@ -103,7 +91,7 @@ export async function runOffline(
 }
 
 /** In the place of the store's blocks: nothing is kept, rows are passed on. */
-function blocksOf({ onRollup, onQuarantine, onReading }: OfflineSinks): Blocks {
+function blocksOf({ onRollup, onAlarmEvent, onQuarantine, onReading }: OfflineSinks): Blocks {
   const passing = <Arguments extends unknown[]>(pass: ((...row: Arguments) => void) | undefined) => {
     const block = {
       rows: 0,
@@ -122,7 +110,7 @@ function blocksOf({ onRollup, onQuarantine, onReading }: OfflineSinks): Blocks {
     readings: (names) => (onReading === undefined ? new CountedReadings() : readingsTo(names, onReading)),
     rollups: () => passing<[Rollup, number]>(onRollup),
     alarms: () => passing(undefined),
-    alarmEvents: () => passing(undefined),
+    alarmEvents: () => passing<[AlarmEvent]>(onAlarmEvent),
     quarantine: () => passing<[QuarantineRow]>(onQuarantine),
     ledger: () => passing(undefined),
     devices: () => passing(undefined),
