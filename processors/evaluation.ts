@@ -2,6 +2,7 @@ import type { BatchBuilder } from './batch-builder.ts';
 import { withRoom } from './columns.ts';
 import type { MessageReadings } from './decode/decoder.ts';
 import type { PartitionState } from './partition-state.ts';
+import type { WindowOperator } from './windows/window.ts';
 
 /** The message that readings came in. */
 export interface MessageAt {
@@ -18,6 +19,12 @@ export interface EvaluationOptions {
   clockSkewMaxMs: number;
   /** Name of the value in which devices number their messages; empty where they do not. */
   seq: string;
+}
+
+type TextOperator = WindowOperator & Required<Pick<WindowOperator, 'pushText'>>;
+
+function takesTexts(operator: WindowOperator): operator is TextOperator {
+  return operator.pushText !== undefined;
 }
 
 /** Redeliveries are known for at least this long, also where no window needs it. */
@@ -37,12 +44,15 @@ export class Evaluation {
   /** By series: the number of the last message that had an untimed reading of it. */
   #untimedIn = new Float64Array(1024);
   #messageNumber = 0;
+  /** The windows that have a use for texts. */
+  readonly #ofTexts: readonly TextOperator[];
 
   constructor(options: EvaluationOptions, state: PartitionState, out: BatchBuilder) {
     this.#options = options;
     this.#state = state;
     this.#out = out;
     this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...state.windows.map((w) => w.operator.horizonMs));
+    this.#ofTexts = state.windows.map((w) => w.operator).filter(takesTexts);
   }
 
   /** A new series; called once for each, in order. */
@@ -101,8 +111,12 @@ export class Evaluation {
         counts.readingsAhead++;
         continue;
       }
-      if (Number.isNaN(value)) continue;
       let late = false;
+      if (Number.isNaN(value)) {
+        for (const operator of this.#ofTexts) if (!operator.pushText(series, device, tsMs, text)) late = true;
+        if (late) lates++;
+        continue;
+      }
       for (let w = 0; w < windows.length; w++) {
         if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
       }

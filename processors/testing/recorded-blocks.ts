@@ -50,7 +50,9 @@ export function linesOf(blocks: readonly Uint8Array[]): unknown[][] {
       .toString('utf8')
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line)),
+      .map((line) =>
+        JSON.parse(line, (_, value) => (Array.isArray(value?.entriesOfMap) ? new Map(value.entriesOfMap) : value)),
+      ),
   );
 }
 
@@ -60,7 +62,9 @@ class Lines {
 
   line(values: unknown[]): void {
     this.rows++;
-    this.#text.push(`${JSON.stringify(values)}\n`);
+    this.#text.push(
+      `${JSON.stringify(values, (_, value) => (value instanceof Map ? { entriesOfMap: [...value] } : value))}\n`,
+    );
   }
 
   finish(): Uint8Array<ArrayBuffer>[] {

@@ -2,9 +2,12 @@ import type { Rollup } from '../../model/rollup.ts';
 import type { WindowSpec } from '../../model/window.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
+import { CountWindow } from './count.ts';
 import type { EventTime } from './event-time.ts';
 import { HoppingWindow } from './hopping.ts';
 import { SessionWindow } from './session.ts';
+import { SlidingWindow } from './sliding.ts';
+import { StateWindow } from './state.ts';
 import { TumblingWindow } from './tumbling.ts';
 
 /**
@@ -18,6 +21,8 @@ export interface WindowOperator {
   seriesAdded(series: number): void;
   /** Takes a numeric reading. Returns false when it came too late for its window. */
   push(series: number, device: number, tsMs: number, value: number): boolean;
+  /** Takes a reading that is a text, for kinds that have a use for one; else as push. */
+  pushText?(series: number, device: number, tsMs: number, text: string): boolean;
   /** Emits the corrections that the frame has caused. */
   emitCorrections(emit: (rollup: Rollup) => void): void;
   /**
@@ -42,7 +47,11 @@ export function openWindow(spec: WindowSpec, series: SeriesDictionary, time: Eve
       return new HoppingWindow(spec, series, time);
     case 'session':
       return new SessionWindow(spec, series, time);
-    default:
-      throw new Error(`unknown kind of window ${spec.kind}`);
+    case 'sliding':
+      return new SlidingWindow(spec, series, time);
+    case 'count':
+      return new CountWindow(spec, series, time);
+    case 'state':
+      return new StateWindow(spec, series, time);
   }
 }

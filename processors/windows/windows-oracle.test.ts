@@ -64,6 +64,15 @@ const kinds: Record<string, fc.Arbitrary<WindowSpec>> = {
   session: fc
     .record({ ...times, gapMs: fc.constantFrom(2000, 5000), sizeMaxMs: fc.constantFrom(6000, 15_000, 1e6) })
     .map((w) => ({ ...common, ...w, kind: 'session' })),
+  sliding: fc
+    .record({ ...times, everyMs: fc.constant(null), sizeMs: fc.constantFrom(3000, 10_000) })
+    .map((w) => ({ ...common, ...w, kind: 'sliding' })),
+  count: fc
+    .record({ ...times, allowedLatenessMs: fc.constant(0), count: fc.integer({ min: 1, max: 4 }) })
+    .map((w) => ({ ...common, ...w, kind: 'count' })),
+  state: fc
+    .record({ ...times, allowedLatenessMs: fc.constant(0) })
+    .map((w) => ({ ...common, ...w, kind: 'state', state: 'mode' })),
 };
 
 const key = (r: Rollup) => JSON.stringify([r.window, r.device, r.metric, r.startMs, r.revision]);

@@ -1,0 +1,205 @@
+import type { Rollup } from '../../model/rollup.ts';
+import type { SlidingWindow as SlidingSpec } from '../../model/window.ts';
+import { withRoom } from '../columns.ts';
+import type { SeriesDictionary } from '../series.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
+import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
+import type { EventTime } from './event-time.ts';
+import { ReadingBuffer } from './reading-buffer.ts';
+import { selection } from './selection.ts';
+import type { WindowOperator } from './window.ts';
+
+/**
+ * Sliding windows: for each reading one result, over (ts − size, ts] of its series. Its rollup has start = ts − size and end = ts;
+ * of this kind alone the start is outside and the end inside. Readings of the same ts share a result.
+ *
+ * It is emitted when the watermark has passed ts (is above it), so with outOfOrderMs 0 when the next reading comes. A late
+ * reading gives its own result and corrects those of the size that follows it, each as long as it is there: until the watermark has
+ * gone on by the allowed lateness. It counts as too late when its own result is gone.
+ *
+ * For each series the readings that a result may still need, in order of ts, and with the last reading of each ts the revision of its
+ * result. A result is made by going through its readings, so it costs as much as there are in a window.
+ */
+export class SlidingWindow implements WindowOperator {
+  readonly horizonMs: number;
+  readonly #spec: SlidingSpec;
+  readonly #series: SeriesDictionary;
+  readonly #time: EventTime;
+  readonly #takes: (series: number) => boolean;
+  readonly #set: AggregateSet;
+  readonly #scratch: Float64Array;
+  /** By series; null before its first reading, undefined when the window does not take it. */
+  readonly #readings: (ReadingBuffer | null | undefined)[] = [];
+  /** By series: the ts of the newest result that is gone. */
+  #gone = new Float64Array(1024);
+  /** Results that late readings have changed in this frame, and those whose time passed while it was worked at. */
+  #corrected: { series: number; tsMs: number }[] = [];
+  #frozen: Rollup[] = [];
+  #open = 0;
+
+  constructor(spec: SlidingSpec, series: SeriesDictionary, time: EventTime) {
+    this.#spec = spec;
+    this.#series = series;
+    this.#time = time;
+    this.#takes = selection(spec, series);
+    this.#set = aggregateSet(spec.aggregates);
+    this.#scratch = new Float64Array(this.#set.width);
+    this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
+  }
+
+  /** Readings that are kept. */
+  get open(): number {
+    return this.#open;
+  }
+
+  seriesAdded(series: number): void {
+    this.#readings[series] = this.#takes(series) ? null : undefined;
+    this.#gone = withRoom(this.#gone, series, 0);
+  }
+
+  push(series: number, device: number, tsMs: number, value: number): boolean {
+    let readings = this.#readings[series];
+    if (readings === undefined) return true;
+    if (readings === null) {
+      readings = new ReadingBuffer();
+      this.#readings[series] = readings;
+    }
+    const { sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
+    const newestMs = this.#time.newest(device);
+    const goneMs = Math.max(this.#gone[series], newestMs - outOfOrderMs - allowedLatenessMs - 1);
+    if (tsMs <= goneMs && tsMs + sizeMs <= goneMs + 1) return false;
+    if (readings.count > 0 && readings.ts(readings.count - 1) >= tsMs) this.#noteLate(readings, series, tsMs, goneMs);
+    const at = readings.after(tsMs);
+    const isTie = at > 0 && readings.ts(at - 1) === tsMs;
+    const key = isTie ? readings.key(at - 1) : tsMs > goneMs ? PENDING : NO_RESULT;
+    if (isTie) readings.setKey(at - 1, NO_RESULT);
+    readings.add(tsMs, value, key);
+    this.#open++;
+    if (key === PENDING && !isTie) this.#time.wake(device, tsMs + 1 + outOfOrderMs);
+    return tsMs > goneMs;
+  }
+
+  /** Of the results that hold a late reading, before it is there: what is gone by now is made up, what is emitted is to be corrected. */
+  #noteLate(readings: ReadingBuffer, series: number, tsMs: number, goneMs: number): void {
+    for (let i = readings.after(tsMs - 1); i < readings.count; i++) {
+      const ts = readings.ts(i);
+      if (ts >= tsMs + this.#spec.sizeMs) break;
+      const key = readings.key(i);
+      if (key === NO_RESULT) continue;
+      const isGone = ts <= goneMs;
+      if (key % 2 === 1) {
+        // Emitted and already changed in this frame.
+        if (!isGone) continue;
+        this.#corrected = this.#corrected.filter((c) => c.series !== series || c.tsMs !== ts);
+        this.#frozen.push(this.#result(readings, series, i));
+        readings.setKey(i, NO_RESULT);
+      } else if (isGone) {
+        if (key === PENDING) this.#frozen.push(this.#result(readings, series, i));
+        readings.setKey(i, NO_RESULT);
+      } else if (key > PENDING) {
+        readings.setKey(i, key + 1);
+        this.#corrected.push({ series, tsMs: ts });
+      }
+    }
+  }
+
+  emitCorrections(emit: (rollup: Rollup) => void): void {
+    if (this.#frozen.length > 0) {
+      for (const rollup of this.#frozen) emit(rollup);
+      this.#frozen = [];
+    }
+    if (this.#corrected.length === 0) return;
+    for (const { series, tsMs } of this.#corrected) {
+      const readings = this.#readings[series] as ReadingBuffer;
+      emit(this.#result(readings, series, readings.after(tsMs) - 1));
+    }
+    this.#corrected = [];
+  }
+
+  advance(device: number, eventMs: number, emit: (rollup: Rollup) => void): number {
+    const { sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
+    const watermarkMs = eventMs - outOfOrderMs;
+    let next = Number.POSITIVE_INFINITY;
+    for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
+      const readings = this.#readings[series];
+      if (readings === undefined || readings === null) continue;
+      for (let i = 0; i < readings.count; i++) {
+        const key = readings.key(i);
+        if (key === NO_RESULT) continue;
+        const ts = readings.ts(i);
+        if (key === PENDING && ts < watermarkMs) emit(this.#result(readings, series, i));
+        if (ts + allowedLatenessMs < watermarkMs) {
+          this.#gone[series] = Math.max(this.#gone[series], ts);
+          readings.setKey(i, NO_RESULT);
+        } else {
+          next = Math.min(next, ts + 1 + outOfOrderMs + (readings.key(i) === PENDING ? 0 : allowedLatenessMs));
+          // What follows is later, and not yet due either.
+          if (readings.key(i) === PENDING) break;
+        }
+      }
+      const done = readings.after(this.#gone[series] + 1 - sizeMs);
+      readings.drop(done);
+      this.#open -= done;
+    }
+    return next;
+  }
+
+  /** The next revision of the result of the ts of an entry, which is the last one of that ts. */
+  #result(readings: ReadingBuffer, series: number, index: number): Rollup {
+    const { name, sizeMs } = this.#spec;
+    const endMs = readings.ts(index);
+    const before = readings.key(index);
+    const revision = (before - (before % 2)) / 2;
+    readings.setKey(index, (revision + 1) * 2);
+    this.#set.begin(this.#scratch, 0);
+    for (let i = readings.after(endMs - sizeMs); i <= index; i++)
+      this.#set.push(this.#scratch, 0, readings.value(i), readings.ts(i));
+    const result = this.#set.result(this.#scratch, 0);
+    this.#set.release(this.#scratch, 0);
+    const { device, metric } = { device: this.#series.device(series), metric: this.#series.metric(series) };
+    const phase = revision === 0 ? 'final' : 'corrected';
+    return {
+      window: name,
+      device,
+      metric,
+      startMs: endMs - sizeMs,
+      endMs,
+      ...result,
+      label: '',
+      revision: revision + 1,
+      phase,
+    };
+  }
+
+  save(out: StateWriter): void {
+    for (let series = 0; series < this.#series.count; series++) {
+      const readings = this.#readings[series];
+      if (readings === undefined || readings === null) {
+        out.varint(0);
+        continue;
+      }
+      out.varint(1);
+      out.varint(this.#gone[series]);
+      readings.save(out, true);
+    }
+  }
+
+  /** After `seriesAdded` was called for every series. */
+  restore(from: StateReader): void {
+    for (let series = 0; series < this.#series.count; series++) {
+      if (from.below(2, 'a mark') === 0) continue;
+      this.#gone[series] = from.varint();
+      const readings = new ReadingBuffer();
+      readings.restore(from, Number.MAX_SAFE_INTEGER);
+      this.#readings[series] = readings;
+      this.#open += readings.count;
+    }
+  }
+}
+
+/**
+ * What an entry knows of the result of its ts: it has none, or it is gone (it also stands with all but the last entry of a ts); it has
+ * yet to be emitted; else twice its revision, and one more while a correction of this frame is due.
+ */
+const NO_RESULT = 1;
+const PENDING = 0;
