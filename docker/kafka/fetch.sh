@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Fetches the jars of a real Kafka broker from Maven Central into .cache/kafka/VERSION/libs, once. Needs Java 17 and Maven.
-# Prints the directory of the jars.
+# Fetches jars from Maven Central into .cache/NAME/VERSION/libs, once: those of a real Kafka broker, or what the POM lists.
+# Needs Java 17 and Maven. Prints the directory of the jars.
+#
+#   docker/kafka/fetch.sh [POM NAME]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 version=4.1.0
-cache="$root/.cache/kafka"
+pom=${1:-$here/pom.xml}
+cache="$root/.cache/${2:-kafka}"
 libs="$cache/$version/libs"
 
 if [ ! -e "$libs/.complete" ]; then
@@ -16,7 +19,7 @@ if [ ! -e "$libs/.complete" ]; then
   # Several tests may find the jars missing at once: each fetches into a directory of its own, and one of them is kept.
   draft=$(mktemp -d "$cache/$version/draft.XXXXXX")
   trap 'rm -rf "$draft"' EXIT
-  mvn --quiet --batch-mode --file "$here/pom.xml" dependency:copy-dependencies \
+  mvn --quiet --batch-mode --file "$pom" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$draft" >&2
   touch "$draft/.complete"
   chmod 755 "$draft"
