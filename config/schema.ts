@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { address, choice, duration, path, section } from './fields.ts';
+import { address, checkedText, choice, duration, path, section } from './fields.ts';
 import { maintenanceSection } from './schema-alarm-life.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
@@ -49,6 +49,19 @@ export const configSchema = z.strictObject({
     listen: address(
       'Where the page and the HTTP API are served. There is no password on them: make it reachable for others only behind a proxy that asks for one.',
     ).prefault('127.0.0.1:8080'),
+    commands: choice(
+      'Who may change something over HTTP (devices, alarms): `loopback` those on this machine, `anyone` everybody who reaches the gateway, which is for a proxy in front that asks for a password, `nobody`. Pages of other sites never may.',
+      ['loopback', 'anyone', 'nobody'],
+    ).default('loopback'),
+    userHeader: checkedText(
+      'Header in which a proxy in front says who asks, as X-Forwarded-User; null where there is none. It stands beside each change.',
+      (text) =>
+        /^[A-Za-z0-9-]{1,64}$/.test(text)
+          ? null
+          : { what: 'not the name of a header', remedy: 'write letters, digits and dashes' },
+    )
+      .nullable()
+      .prefault(null),
   }).prefault({}),
   health: healthSection.prefault({}),
   logging: section('What the program writes about itself, to standard error.', {

@@ -1,9 +1,11 @@
 import type { Clock } from '../model/clock.ts';
+import type { DeviceRegistry } from './device-registry.ts';
+import { deviceRoutes } from './device-routes.ts';
 import type { LedgerBoard } from './ledger.ts';
 import type { Overview, StoreProbe } from './overview.ts';
 import { integer, oneOf, type Query, text, texts, timeRange } from './params.ts';
 import { HttpProblem } from './problem.ts';
-import { deviceMetrics, listAlarms, listDevices, listQuarantine, listRollups } from './queries.ts';
+import { listAlarms, listQuarantine, listRollups } from './queries.ts';
 import { readSeries } from './series.ts';
 import { HISTORY_SECONDS_MAX } from './stats-board.ts';
 import type { StoreGate } from './store-gate.ts';
@@ -26,6 +28,7 @@ export interface ApiParts {
   probe: StoreProbe;
   overview: Overview;
   ledger: LedgerBoard;
+  registry: DeviceRegistry;
   clock: Clock;
   sources: ChartSources;
 }
@@ -34,10 +37,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const POINTS_MAX = 4_000;
 export const METRICS_MAX = 8;
-const METRICS_LISTED_MAX = 1_000;
 
 /** The JSON routes of the gateway, but for health and the event stream. */
-export function apiRoutes({ gate, probe, overview, ledger, clock, sources }: ApiParts): Route[] {
+export function apiRoutes({ gate, probe, overview, ledger, registry, clock, sources }: ApiParts): Route[] {
   const storeAnswers = async () => {
     const ping = await probe.ping();
     if (!ping.answers) {
@@ -65,25 +67,7 @@ export function apiRoutes({ gate, probe, overview, ledger, clock, sources }: Api
         return overview.answer(seconds);
       },
     },
-    withStore('/api/devices', async ({ query }) => {
-      const limit = integer(query, 'limit', { min: 1, max: 1000, otherwise: 50 });
-      const options = { search: text(query, 'search'), after: text(query, 'after') };
-      const found = await listDevices(gate, { ...options, limit: limit + 1 });
-      const devices = found.slice(0, limit);
-      return { devices, next: found.length > limit ? devices[devices.length - 1].device : null };
-    }),
-    withStore('/api/devices/:device', async ({ path }) => {
-      const metrics = await deviceMetrics(gate, path.device, METRICS_LISTED_MAX);
-      if (metrics.length === 0) {
-        throw new HttpProblem(
-          404,
-          'DEVICE_UNKNOWN',
-          `no reading of ${path.device} has been stored`,
-          'check the name, or publish a reading',
-        );
-      }
-      return { device: path.device, lastSeenMs: Math.max(...metrics.map((m) => m.receivedMs)), metrics };
-    }),
+    ...deviceRoutes(gate, registry).map(({ path, handle }) => withStore(path, handle)),
     withStore('/api/devices/:device/series', async ({ path, query }) => {
       const metrics = texts(query, 'metric', METRICS_MAX);
       if (metrics.length === 0) {

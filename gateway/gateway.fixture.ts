@@ -7,7 +7,7 @@ import { systemClock } from '../model/clock.ts';
 import { encodeMessage } from '../model/frame.ts';
 import { silentLogger } from '../model/logger.ts';
 import type { RoleStats } from '../model/stats.ts';
-import { ALARMS, STATS } from '../model/topics.ts';
+import { ALARMS, OPERATIONS, STATS } from '../model/topics.ts';
 import { openStore } from '../store/clickhouse.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import { startEmbeddedStore } from '../store/embedded/server.ts';
@@ -40,7 +40,7 @@ export async function openParts(): Promise<Parts> {
   await mkdir(join(dir, 'page', 'assets'), { recursive: true });
   await writeFile(join(dir, 'page', 'index.html'), '<!doctype html><title>page</title>');
   await writeFile(join(dir, 'page', 'assets', 'a-123.js'), 'export {};');
-  const writes = [ALARMS, ...Object.values(STATS)];
+  const writes = [ALARMS, OPERATIONS, ...Object.values(STATS)];
   const log = await openLmdbLog({ dir: join(dir, 'log'), partitions: 1, writes, mapBytesMax: 2 ** 24 });
   const http = { host: '127.0.0.1', port: 0 };
   const server = await startEmbeddedStore({ dir: join(dir, 'store'), http, logger: silentLogger });
@@ -60,6 +60,9 @@ export async function openParts(): Promise<Parts> {
         return `('${device}', '${metric}', fromUnixTimestamp64Milli(${t}), ${value}, '${s}', fromUnixTimestamp64Milli(${t + 5}), 0, ${offset++}, 0, 0, 0)`;
       });
       const columns = 'device, metric, ts, value, text, received, `partition`, `offset`, `index`, arrival, flags';
+      await writer.command(
+        `INSERT INTO devices (id, source, first_seen, changed_at, revision) SELECT '${device}', 'seen', now64(3), now64(3), 1`,
+      );
       await writer.command(`INSERT INTO readings (${columns}) VALUES ${values.join(', ')}`);
     },
     sameFrame: () => {

@@ -9,10 +9,14 @@ import type { Supervision, Vitals } from '../model/stats.ts';
 import { ALARMS } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { apiRoutes, METRICS_MAX } from './api.ts';
+import type { CommandsFrom } from './commands.ts';
+import { type Declared, DeviceRegistry } from './device-registry.ts';
+import { deviceCommands } from './device-routes.ts';
 import type { GatewaySource } from './gateway-families.ts';
 import { type Health, notReadyReasons } from './health.ts';
 import { LedgerBoard } from './ledger.ts';
 import { gatewayMetrics, type MetricsText, ownGatewayMetrics } from './metrics.ts';
+import { OperationWriter } from './operations.ts';
 import { type GatewayInfo, Overview, StoreProbe } from './overview.ts';
 import { text, texts } from './params.ts';
 import { HttpProblem } from './problem.ts';
@@ -41,6 +45,10 @@ export interface GatewayOptions {
   clock: Clock;
   logger: Logger;
   info: GatewayInfo;
+  /** Who may change something; those on this machine when absent. */
+  commands?: CommandsFrom;
+  /** Header in which a proxy in front says who asks. */
+  userHeader?: string | null;
   /** How this process and its machine do. */
   vitals?: () => Vitals;
   /** What the supervisor of this machine has told. */
@@ -56,6 +64,8 @@ export interface Gateway {
   health(): Promise<Health>;
   /** Empty when the program is ready. */
   notReady(): Promise<string[]>;
+  /** Makes these entries hold, and removes those that were declared before and are not among them. Waits for the store by itself. */
+  declareDevices(devices: readonly Declared[]): void;
   /** What this process alone tells Prometheus. */
   ownMetrics(): MetricsText;
   /** Ends the event streams and lets requests in flight finish. Leaves the log and the store to their owner. Idempotent. */
@@ -64,7 +74,8 @@ export interface Gateway {
 
 /**
  * Serves the HTTP API, the event stream and the page. Resolves when it listens; rejects with LISTEN_FAILED when the address
- * cannot be taken. It reads the log's stats and alarm topics and asks the store; it writes nothing anywhere.
+ * cannot be taken. It reads the log's stats and alarm topics and asks the store; it writes nothing but
+ * operations onto the log.
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { log, store, http, clock, logger, info } = options;
@@ -109,6 +120,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger.error('a topic of the log can no longer be followed', { what, error: error.message });
   };
   const tails = await followStats(log, board, logger, onLost('the stats of the roles'));
+  const registry = new DeviceRegistry({ log, gate, writer: new OperationWriter(log, clock), clock, logger });
+  await registry.start();
+  tails.push(registry);
   tails.push(await followAlarms(log, streams, overview, logger, onLost('alarm events')));
 
   const app = buildServer({
@@ -117,9 +131,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       probe,
       overview,
       ledger: new LedgerBoard(gate, clock),
+      registry,
       clock,
       sources: options.sources ?? NO_SOURCES,
     }),
+    commands: deviceCommands(registry),
+    commandsFrom: options.commands ?? 'loopback',
+    userHeader: options.userHeader ?? null,
     raw: statusRoutes({ board, probe, overview, metrics, clock }),
     streams: [eventsRoute(streams, overview)],
     pageDir: options.pageDir,
@@ -151,6 +169,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return overview.health();
     },
     notReady: async () => notReadyReasons(board, await probe.ping(), clock.nowMs()),
+    declareDevices: (devices) => registry.declare(devices),
     ownMetrics: () => ownGatewayMetrics(source),
     close: () => {
       closing ??= close();

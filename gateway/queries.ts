@@ -1,35 +1,9 @@
 import type { AlarmState, Severity } from '../model/alarm.ts';
-import { IN_ORDER, type StoreGate } from './store-gate.ts';
+import type { StoreGate } from './store-gate.ts';
 
 /** Everything that the gateway asks of the store, but for the series of a chart (series.ts). Times are epoch milliseconds. */
 
 const ms = (column: string) => `toUnixTimestamp64Milli(${column})`;
-
-export interface DeviceRow {
-  device: string;
-  lastSeenMs: number;
-  metrics: number;
-}
-
-/**
- * Devices by name, after `after`. The table is sorted by device, so that the first page is read from the head of the table
- * and stops there, however many rows there are.
- */
-export async function listDevices(
-  store: StoreGate,
-  options: { search: string; after: string; limit: number },
-): Promise<DeviceRow[]> {
-  const rows = await store.query<DeviceRow>(
-    `SELECT device, ${ms('max(received)')} AS lastSeenMs, uniqExact(metric) AS metrics
-     FROM readings
-     WHERE device > {after:String}
-     ${options.search === '' ? '' : 'AND positionCaseInsensitiveUTF8(device, {search:String}) > 0'}
-     GROUP BY device ORDER BY device LIMIT {limit:UInt32}`,
-    options,
-    IN_ORDER,
-  );
-  return rows.map((r) => ({ device: r.device, lastSeenMs: Number(r.lastSeenMs), metrics: Number(r.metrics) }));
-}
 
 export interface MetricRow {
   metric: string;
@@ -186,13 +160,8 @@ export async function countRows(store: StoreGate): Promise<Omit<FleetCounts, 'de
   };
 }
 
-/** Devices are counted along the table's order, without a hash table of their names; still a pass over the column. */
 export async function countDevices(store: StoreGate): Promise<number> {
-  const rows = await store.query<{ devices: number }>(
-    'SELECT count() AS devices FROM (SELECT device FROM readings GROUP BY device)',
-    {},
-    IN_ORDER,
-  );
+  const rows = await store.query<{ devices: number }>('SELECT count() AS devices FROM devices FINAL WHERE removed = 0');
   return Number(rows[0].devices);
 }
 

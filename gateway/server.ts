@@ -3,9 +3,10 @@ import type { ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from '../model/logger.ts';
 import type { ApiRequest, Route } from './api.ts';
+import { assertMayCommand, type Command, type CommandsFrom } from './commands.ts';
 import { PROBLEM_TYPE, problem, toProblem } from './problem.ts';
 
 /** The HTTP server: the only file that knows Fastify. It mounts routes, the page, headers, limits and error documents. */
@@ -39,6 +40,10 @@ export interface ServerParts {
   routes: Route[];
   raw: RawRoute[];
   streams: StreamRoute[];
+  commands: readonly Command[];
+  commandsFrom: CommandsFrom;
+  /** Header in which a proxy in front says who asks; null for none. */
+  userHeader: string | null;
   pageDir: string;
   /** Bound to loopback: requests that name another host are refused, so that no foreign page can reach in by DNS rebinding. */
   loopback: boolean;
@@ -73,11 +78,21 @@ export function buildServer(parts: ServerParts): FastifyInstance {
         ),
       );
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (request.method === 'GET' || request.method === 'HEAD') return;
+    if (request.is404) {
       reply.header('allow', 'GET, HEAD');
       return refuse(reply, problem(405, 'METHOD_NOT_ALLOWED', `${request.method} is not taken here`, 'use GET'));
     }
+    assertMayCommand(parts.commandsFrom, {
+      loopback: isLoopbackAddress(request.socket.remoteAddress ?? ''),
+      host: request.headers.host ?? '',
+      origin: request.headers.origin,
+      fetchSite: request.headers['sec-fetch-site'] as string | undefined,
+    });
   });
+  // What a body is, the route decides.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, request, reply) => {
     const found = toProblem(error);
     if (found.status === 500) {
@@ -101,6 +116,22 @@ function mount(app: FastifyInstance, parts: ServerParts): void {
       return route.handle({ path: request.params as ApiRequest['path'], query: request.query as ApiRequest['query'] });
     });
   }
+  for (const command of parts.commands) {
+    const { method, path, bodyBytesMax } = command;
+    app.route({
+      method,
+      url: path,
+      bodyLimit: bodyBytesMax,
+      handler: async (request, reply) => {
+        const answer = await command.handle(commandRequest(request, parts.userHeader));
+        return reply
+          .code(answer.status)
+          .header('cache-control', 'no-store')
+          .headers(answer.headers ?? {})
+          .send(answer.body);
+      },
+    });
+  }
   for (const route of parts.raw) {
     app.get(route.path, async (request, reply) => {
       const answer = await route.handle({ path: {}, query: request.query as ApiRequest['query'] });
@@ -115,6 +146,27 @@ function mount(app: FastifyInstance, parts: ServerParts): void {
     });
   }
   mountPage(app, parts);
+}
+
+function commandRequest(request: FastifyRequest, userHeader: string | null) {
+  const header = (name: string): string | null => {
+    const value = request.headers[name];
+    return typeof value === 'string' ? value : null;
+  };
+  return {
+    path: request.params as ApiRequest['path'],
+    query: request.query as ApiRequest['query'],
+    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+    type: (header('content-type') ?? '').split(';')[0].trim().toLowerCase(),
+    ifMatch: header('if-match'),
+    ifNoneMatch: header('if-none-match'),
+    by: userHeader === null ? '' : (header(userHeader.toLowerCase()) ?? '').slice(0, 256),
+  };
+}
+
+/** Also as an IPv4 address looks on a socket of both families. */
+function isLoopbackAddress(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address);
 }
 
 function mountPage(app: FastifyInstance, parts: ServerParts): void {

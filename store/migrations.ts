@@ -11,6 +11,7 @@ import {
   DATE_ROLLUPS,
   EXTEND_ALARMS,
   EXTEND_ROLLUPS,
+  FIND_DEVICES,
   TTL_COLUMN,
   type Ttls,
 } from './tables.ts';
@@ -35,7 +36,7 @@ export const MIGRATIONS: readonly Migration[] = [
     statements: [CREATE_READINGS, CREATE_ROLLUPS, CREATE_ALARMS, CREATE_QUARANTINE],
   },
   { version: 2, name: 'ledger', statements: [CREATE_LEDGER] },
-  { version: 3, name: 'devices', statements: [CREATE_DEVICES] },
+  { version: 3, name: 'devices', statements: [CREATE_DEVICES, FIND_DEVICES] },
   { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
   { version: 5, name: 'life and history of alarms', statements: [EXTEND_ALARMS, CREATE_ALARM_EVENTS] },
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },

@@ -183,6 +183,11 @@ export const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ledger (
 ORDER BY (\`minute\`, \`partition\`, \`device\`, \`offset_first\`)
 SETTINGS ${COMMON}`;
 
+/** With it: devices of before are those that have readings; a row of a processor's replaces each of these. */
+export const FIND_DEVICES = `INSERT INTO devices (\`id\`, \`source\`, \`first_seen\`, \`changed_at\`, \`partition\`)
+SELECT \`device\`, 'seen', min(\`received\`), min(\`received\`), any(\`partition\`) FROM readings GROUP BY \`device\`
+SETTINGS optimize_aggregation_in_order = 1`;
+
 /** Migration 3. `version` is that of what people said, 0 where nobody said anything. */
 export const CREATE_DEVICES = `CREATE TABLE IF NOT EXISTS devices (
   \`id\` String,
