@@ -1,18 +1,23 @@
 import type { Path } from '../../config/problem.ts';
 import { describe } from '../../config/quantity.ts';
+import { TICK_TOPIC } from '../../model/frame.ts';
+import { telemetryTopic } from '../../model/topics.ts';
+import { isOperation, readOperation } from './operations.ts';
 import { readSeries } from './series.ts';
 import type { YamlReader } from './yaml-reader.ts';
 
-/** A message of a test, on its way to the door. An empty device is a tick. */
+/** A message of a test, on its way to the door. What has no device is the door's own. */
 export interface TestMessage {
   arrivedMs: number;
   device: string;
+  topic: string;
   payload: string;
 }
 
 const MESSAGE = ['device', 'at', 'received', 'delay', 'values', 'payload'];
 const SERIES = ['device', 'from', 'every', 'to', 'times', 'delay', 'values'];
 const MESSAGES_MAX = 5_000_000;
+const DAY_MS = 86_400_000;
 
 /** The messages of an `input` list, in the order of their arrival; of those of one moment in the order of the list. */
 export function readInput(reader: YamlReader, value: unknown, path: Path, dateMs: number): TestMessage[] {
@@ -22,7 +27,10 @@ export function readInput(reader: YamlReader, value: unknown, path: Path, dateMs
     const at = [...path, i];
     const map = reader.anyMapping(item, at, `write { ${MESSAGE.join(', ')} } or { ${SERIES.join(', ')} }`);
     if (map === null) return;
-    if (map.has('tick')) readTick(reader, item, at, dateMs, messages);
+    if (isOperation(map)) {
+      const operation = readOperation(reader, map, at, dateMs, i);
+      if (operation !== null) messages.push(operation);
+    } else if (map.has('tick')) readTick(reader, item, at, dateMs, messages);
     else if (map.has('every') || map.has('from')) readSeriesItem(reader, item, at, dateMs, messages);
     else readMessage(reader, item, at, dateMs, messages);
     if (messages.length > MESSAGES_MAX) {
@@ -30,13 +38,16 @@ export function readInput(reader: YamlReader, value: unknown, path: Path, dateMs
       messages.length = 0;
     }
   });
+  const timed = messages.filter(({ arrivedMs }) => !Number.isNaN(arrivedMs));
+  const firstMs = timed.reduce((first, { arrivedMs }) => Math.min(first, arrivedMs), dateMs + DAY_MS);
+  for (const message of messages) if (Number.isNaN(message.arrivedMs)) message.arrivedMs = firstMs - 1;
   return messages.sort((a, b) => a.arrivedMs - b.arrivedMs);
 }
 
 function readTick(reader: YamlReader, item: unknown, path: Path, dateMs: number, out: TestMessage[]): void {
   const map = reader.mapping(item, path, ['tick']);
   const arrivedMs = reader.time(map?.get('tick'), [...path, 'tick'], dateMs);
-  if (arrivedMs !== null) out.push({ arrivedMs, device: '', payload: '' });
+  if (arrivedMs !== null) out.push({ arrivedMs, device: '', topic: TICK_TOPIC, payload: '' });
 }
 
 function readMessage(reader: YamlReader, item: unknown, path: Path, dateMs: number, out: TestMessage[]): void {
@@ -58,7 +69,7 @@ function readMessage(reader: YamlReader, item: unknown, path: Path, dateMs: numb
   const arrivedMs = receivedMs ?? (atMs === null ? null : atMs + delayMs);
   const payload = readPayload(reader, map, path, atMs);
   if (arrivedMs === null || payload === null) return;
-  for (const device of devices) out.push({ arrivedMs, device, payload });
+  for (const device of devices) out.push({ arrivedMs, device, topic: telemetryTopic(device), payload });
 }
 
 function readPayload(reader: YamlReader, map: Map<string, unknown>, path: Path, atMs: number | null): string | null {
@@ -100,7 +111,8 @@ function readSeriesItem(reader: YamlReader, item: unknown, path: Path, dateMs: n
   for (const { tsMs, values } of steps) {
     if (values.size === 0) continue;
     const payload = payloadOf(tsMs, values);
-    for (const device of devices) out.push({ arrivedMs: tsMs + delayMs, device, payload });
+    for (const device of devices)
+      out.push({ arrivedMs: tsMs + delayMs, device, topic: telemetryTopic(device), payload });
   }
 }
 

@@ -1,5 +1,4 @@
 import { encodeIdentity, FrameBuilder, TICK_TOPIC } from '../../model/frame.ts';
-import { telemetryTopic } from '../../model/topics.ts';
 import { OfflineEngine } from '../../processors/offline/offline-engine.ts';
 import { pipelineOptionsOf } from '../pipeline-options.ts';
 import { compare, type Failure } from './compare.ts';
@@ -55,12 +54,12 @@ function* framesOf({ input, tickMs, untilMs }: RuleTest): Generator<Uint8Array> 
 }
 
 function tickAt(arrivedMs: number): TestMessage {
-  return { arrivedMs, device: '', payload: '' };
+  return { arrivedMs, device: '', topic: TICK_TOPIC, payload: '' };
 }
 
 function frameOf(builder: FrameBuilder, messages: readonly TestMessage[]): Uint8Array {
-  for (const { arrivedMs, device, payload } of messages) {
-    const identity = device === '' ? encodeIdentity('', TICK_TOPIC) : encodeIdentity(device, telemetryTopic(device));
+  for (const { arrivedMs, device, topic, payload } of messages) {
+    const identity = encodeIdentity(device, topic);
     const bytes = Buffer.from(payload);
     builder.append(arrivedMs, identity, bytes, 0, bytes.length);
   }
