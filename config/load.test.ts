@@ -34,6 +34,43 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
+describe('an expression', () => {
+  it('is refused with the place inside its text', () => {
+    const text = [
+      'version: 1',
+      'derived:',
+      '  - { name: power, expression: metrics.voltage * current }',
+      '  - name: kelvin',
+      '    expression: "m.celsius +"',
+      '  - name: both',
+      '    expression: |',
+      '      m.a > 1',
+      '      && m.b >> 2',
+    ].join('\n');
+    expect(problemsOf({ text })).toEqual([
+      'sluice.yaml:3:50: derived[0].expression: not an expression: unknown variable: current; see docs/expressions.md for names and functions',
+      'sluice.yaml:5:29: derived[1].expression: not an expression: unexpected token: EOF; see docs/expressions.md for what may be written',
+      expect.stringMatching(/^sluice\.yaml:7:17: derived\[2\]\.expression: not an expression/),
+    ]);
+  });
+
+  it('derives from what is there, and above', () => {
+    const text = [
+      'version: 1',
+      'derived:',
+      '  - { name: a, expression: m.b + 1 }',
+      '  - { name: b, expression: m.b + 1 }',
+      '  - { name: b, expression: ts }',
+    ].join('\n');
+    expect(problemsOf({ text }).map((line) => line.replace(/^sluice\.yaml:/, ''))).toEqual([
+      '3:28: derived[0].expression: "b" is derived further below; move this entry behind it',
+      '4:28: derived[1].expression: "b" is computed from itself; choose another name',
+      '5:13: derived[2].name: "b" is given to two derived metrics; choose another name',
+      '5:28: derived[2].expression: names no metric, so that it is never due; name one, as metrics.voltage',
+    ]);
+  });
+});
+
 describe('loadConfig', () => {
   it('gives defaults that suit a laptop when there is no file', () => {
     const config = loadConfig({ cwd: dir });

@@ -1,3 +1,5 @@
+import { DERIVED_PLACE } from '../model/derived.ts';
+import { compileExpression } from '../model/expressions/expression.ts';
 import type { Path } from './problem.ts';
 import { clip, formatQuantity } from './quantity.ts';
 import type { Relation } from './relations.ts';
@@ -13,6 +15,7 @@ export function ruleRelations(config: DraftConfig): Relation[] {
     ...windowRelations(config),
     ...alarmRelations(config),
     ...alarmLifeRelations(config),
+    ...derivedRelations(config),
     ...payloadRelations(config),
   ];
 }
@@ -107,6 +110,29 @@ function alarmRelations({ alarms, processors }: DraftConfig): Relation[] {
         [at('below')],
       );
     }
+  }
+  return found;
+}
+
+function derivedRelations({ derived }: DraftConfig): Relation[] {
+  const found: Relation[] = [];
+  const before = new Set<string>();
+  const names = new Set(derived.map(({ name }) => name));
+  for (const [i, { name, expression }] of derived.entries()) {
+    const add = (key: string, what: string, remedy: string): void => {
+      found.push({ path: ['derived', i, key], of: 'value', what, remedy, uses: [] });
+    };
+    if (before.has(name)) add('name', `"${clip(name)}" is given to two derived metrics`, 'choose another name');
+    const metrics = compileExpression(expression, DERIVED_PLACE).references.flatMap((r) =>
+      r.kind === 'newest' ? [r.metric] : [],
+    );
+    if (metrics.length === 0)
+      add('expression', 'names no metric, so that it is never due', 'name one, as metrics.voltage');
+    if (metrics.includes(name)) add('expression', `"${clip(name)}" is computed from itself`, 'choose another name');
+    const later = metrics.find((metric) => metric !== name && names.has(metric) && !before.has(metric));
+    if (later !== undefined)
+      add('expression', `"${clip(later)}" is derived further below`, 'move this entry behind it');
+    before.add(name);
   }
   return found;
 }

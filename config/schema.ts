@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { address, checkedText, choice, duration, path, section } from './fields.ts';
 import { maintenanceSection } from './schema-alarm-life.ts';
+import { derivedSection } from './schema-derived.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
 import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
@@ -78,6 +79,7 @@ export const configSchema = z.strictObject({
     ).default('auto'),
   }).prefault({}),
   devices: devicesSection.prefault({}),
+  derived: derivedSection,
   windows: windowsSection,
   tiers: tiersSection,
   alarms: alarmsSection,

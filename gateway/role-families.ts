@@ -63,6 +63,12 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
   counter('sluice_processor_readings_duplicate_total', 'Readings known already', (r) => r.readingsDuplicate),
   counter('sluice_processor_readings_late_total', 'Readings later than their window', (r) => r.readingsLate),
   counter('sluice_processor_readings_ahead_total', 'Readings too far in the future', (r) => r.readingsAhead),
+  counter('sluice_processor_readings_derived_total', 'Readings computed from others', (r) => r.readingsDerived),
+  counter(
+    'sluice_processor_derived_unknown_total',
+    'Computations of derived metrics without a result',
+    (r) => r.derivedUnknown,
+  ),
   counter('sluice_processor_messages_quarantined_total', 'Messages not decoded', (r) => r.messagesQuarantined),
   counter('sluice_processor_rollups_total', 'Rollups emitted', (r) => r.rollupsEmitted),
   counter('sluice_processor_alarms_raised_total', 'Alarms raised', (r) => r.alarmsRaised),

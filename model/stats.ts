@@ -130,6 +130,9 @@ export interface ProcessorStats {
   // What follows is absent in the records of an older version.
   /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
   readingsAhead?: number;
+  /** Readings that were computed from others, and how often such a computation had no result. */
+  readingsDerived?: number;
+  derivedUnknown?: number;
   /** How much lagMs has grown over the last half minute; negative when it shrinks. */
   lagChangeMs?: number;
   workersRestartedLately?: number;

@@ -29,6 +29,10 @@ export interface BatchCounts {
   readingsLate: number;
   /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
   readingsAhead: number;
+  /** Readings that were computed from others; they are in none of the counts above. */
+  readingsDerived: number;
+  /** How often such a computation had no result. */
+  derivedUnknown: number;
   messagesQuarantined: number;
   rollupsEmitted: number;
   alarmsRaised: number;
@@ -50,6 +54,8 @@ export function noCounts(): BatchCounts {
     readingsDuplicate: 0,
     readingsLate: 0,
     readingsAhead: 0,
+    readingsDerived: 0,
+    derivedUnknown: 0,
     messagesQuarantined: 0,
     rollupsEmitted: 0,
     alarmsRaised: 0,

@@ -1,6 +1,7 @@
 import type { BatchBuilder } from './batch-builder.ts';
 import { withRoom } from './columns.ts';
 import type { MessageReadings } from './decode/decoder.ts';
+import type { DerivedMetrics, OnDerived } from './derived/derived.ts';
 import type { PartitionState } from './partition-state.ts';
 import type { WindowOperator } from './windows/window.ts';
 
@@ -46,6 +47,7 @@ export class Evaluation {
   #messageNumber = 0;
   /** The windows that have a use for texts. */
   readonly #ofTexts: readonly TextOperator[];
+  #derivedOfMessage = 0;
 
   constructor(options: EvaluationOptions, state: PartitionState, out: BatchBuilder) {
     this.#options = options;
@@ -65,17 +67,19 @@ export class Evaluation {
       this.#seqSeries[device] = series;
     }
     for (const { operator } of windows) operator.seriesAdded(series);
+    this.#state.derived?.seriesAdded(series);
     alarms.seriesAdded(series);
   }
 
   /** The readings of a message; `found` has the series of each. */
   take(message: MessageReadings, found: Int32Array, at: MessageAt): void {
-    const { seen, time, windows, alarms, ledger } = this.#state;
+    const { seen, time, windows, alarms, ledger, derived } = this.#state;
     const { device, receivedMs, offset, index, ledgerRow } = at;
     const { partition, clockSkewMaxMs } = this.#options;
     const count = message.count;
     const aheadMs = receivedMs + clockSkewMaxMs;
     const number = ++this.#messageNumber;
+    this.#derivedOfMessage = 0;
     const { counts, readings } = this.#out;
     counts.readingsDecoded += count;
     const seqSeries = this.#seqSeries[device];
@@ -111,6 +115,10 @@ export class Evaluation {
         counts.readingsAhead++;
         continue;
       }
+      if (derived !== null) {
+        if (derived.isBefore(tsMs)) this.#derive(derived, at, count);
+        derived.reading(series, device, tsMs, value, text, untimed);
+      }
       let late = false;
       if (Number.isNaN(value)) {
         for (const operator of this.#ofTexts) if (!operator.pushText(series, device, tsMs, text)) late = true;
@@ -123,9 +131,34 @@ export class Evaluation {
       if (late) lates++;
       alarms.push(series, tsMs, value, partition, offset, index, i, this.#out.alarm);
     }
+    if (derived?.isDue) this.#derive(derived, at, count);
     counts.readingsDuplicate += duplicates;
     counts.readingsLate += lates;
     ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
+  }
+
+  /** What follows from the readings before goes the way of every reading. `ordinal`: behind those of the message. */
+  #derive(derived: DerivedMetrics, { device, receivedMs, offset, index }: MessageAt, ordinal: number): void {
+    const { windows, alarms } = this.#state;
+    const { counts, readings, alarm } = this.#out;
+    const emit: OnDerived = (series, tsMs, value, untimed) => {
+      counts.readingsDerived++;
+      readings.add(series, tsMs, value, '', receivedMs, offset, index, untimed, true);
+      for (const { operator } of windows) operator.push(series, device, tsMs, value);
+      alarms.push(
+        series,
+        tsMs,
+        value,
+        this.#options.partition,
+        offset,
+        index,
+        ordinal + this.#derivedOfMessage++,
+        alarm,
+      );
+    };
+    derived.flush(emit);
+    counts.derivedUnknown += derived.unknown;
+    derived.unknown = 0;
   }
 
   /** The frame has ended: corrections, then the windows that are due. */

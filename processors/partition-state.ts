@@ -1,5 +1,6 @@
 import type { WindowSpec } from '../model/window.ts';
 import type { Alarms, Orphan } from './alarms/alarms.ts';
+import type { DerivedMetrics } from './derived/derived.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
@@ -18,7 +19,7 @@ import type { WindowOperator } from './windows/window.ts';
  *     time      clock; newest, active, due of each device
  *     parts     count, then for each: name, definition, a part
  *
- * Parts stand by themselves: `devices`, `alarms`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * Parts stand by themselves: `devices`, `alarms`, `derived`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
  * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
@@ -26,6 +27,8 @@ export interface PartitionState {
   seen: SeenTimes;
   time: EventTime;
   alarms: Alarms;
+  /** Null when nothing is derived. */
+  derived: DerivedMetrics | null;
   ledger: Ledger;
   registry: Registry;
   windows: { spec: WindowSpec; operator: WindowOperator }[];
@@ -44,7 +47,7 @@ const VERSION = 3;
 
 /** In the order in which they are restored. */
 function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
-  const { alarms, ledger, registry, series, windows } = state;
+  const { alarms, derived, ledger, registry, series, windows } = state;
   return [
     {
       // Before what groups by site or tag.
@@ -65,6 +68,16 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
       save: (out) => alarms.save(out),
       restore: (from) => orphans.push(...alarms.restore(from)),
     },
+    ...(derived === null
+      ? []
+      : [
+          {
+            name: 'derived',
+            definition: '',
+            save: (out: StateWriter) => derived.save(out),
+            restore: (from: StateReader) => derived.restore(from),
+          },
+        ]),
     {
       name: 'ledger',
       definition: '',

@@ -1,5 +1,6 @@
 import type { AlarmRule } from '../model/alarm.ts';
 import type { Maintenance } from '../model/alarm-life.ts';
+import type { DerivedMetric } from '../model/derived.ts';
 import { SluiceError } from '../model/errors.ts';
 import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
 import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
@@ -20,6 +21,7 @@ import {
 } from './decode/decoder.ts';
 import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
+import { DerivedMetrics } from './derived/derived.ts';
 import { Evaluation } from './evaluation.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, saveState } from './partition-state.ts';
@@ -37,6 +39,8 @@ export interface PipelineOptions {
   rules: readonly AlarmRule[];
   /** Times of maintenance; absent for none. */
   maintenance?: readonly Maintenance[];
+  /** Metrics that are computed; none when it is left out. */
+  derived?: readonly DerivedMetric[];
   limits: DecodeLimits;
   /** A ts further ahead of the time received than this is stored, and moves no time. */
   clockSkewMaxMs: number;
@@ -102,6 +106,7 @@ export class PartitionPipeline {
         siteOf: (device) => registry.entry(device)?.site ?? '',
         maintenance: options.maintenance ?? [],
       }),
+      derived: this.#derivedMetrics(options.derived ?? [], series),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       registry,
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
@@ -117,6 +122,17 @@ export class PartitionPipeline {
       start.state === null
         ? []
         : restoreState(this.#state, start.state, (added) => this.#evaluation.seriesAdded(added));
+  }
+
+  /** Null when nothing is derived, so that it costs nothing. */
+  #derivedMetrics(specs: readonly DerivedMetric[], series: SeriesDictionary): DerivedMetrics | null {
+    if (specs.length === 0) return null;
+    return new DerivedMetrics(specs, series, (device, metric) => {
+      const before = series.count;
+      const found = series.add(device, metric);
+      if (series.count > before) this.#evaluation.seriesAdded(found);
+      return found;
+    });
   }
 
   /** False while something of the state that it began with has yet to be emitted; it cannot be saved before. */

@@ -61,6 +61,8 @@ const LAG_REFRESH_MS = 1000;
 export type ProcessorCounters = Omit<ProcessorStats, 'role' | 'instance' | 'startedMs' | 'atMs'> & {
   /** Readings whose ts was too far ahead of the time received. */
   readingsAhead: number;
+  readingsDerived: number;
+  derivedUnknown: number;
 };
 
 export interface Processor {
@@ -103,8 +105,8 @@ class RunningProcessor implements Processor {
     });
     const tuning = { ...TUNING, ...options.tuning };
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
-    const { payload, windows, rules, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
-    const data: PipelineOptions = { payload, windows, rules, limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
+    const { payload, windows, rules, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
+    const data: PipelineOptions = { payload, windows, rules, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
     const { workerFile } = options;
     const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
     this.#slots = Array.from({ length: options.workers }, () => new Slot(() => open(data)));

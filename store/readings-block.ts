@@ -22,6 +22,8 @@ export interface SeriesNames {
 
 /** The bits of the column `flags`. */
 export const FLAG_UNTIMED = 1;
+/** It was not sent: it was computed from other metrics of the device. */
+export const FLAG_DERIVED = 2;
 
 /** Bits of a message's index inside `arrival`; a frame holds fewer messages than 2^20. */
 const ARRIVAL_INDEX_SIZE = 1 << 20;
@@ -55,10 +57,10 @@ export class ReadingsBlock {
   #received = new Float64Array(this.#capacity);
   #offset = new Float64Array(this.#capacity);
   #index = new Uint32Array(this.#capacity);
-  #untimed = new Uint8Array(this.#capacity);
+  #flags = new Uint8Array(this.#capacity);
   /** Rows that have a text, and their texts. */
   #texts = new Map<number, string>();
-  #anyUntimed = false;
+  #anyFlags = false;
   #dayFirst = Number.POSITIVE_INFINITY;
   #dayLast = Number.NEGATIVE_INFINITY;
 
@@ -83,6 +85,7 @@ export class ReadingsBlock {
     offset: number,
     index: number,
     untimed: boolean,
+    derived = false,
   ): void {
     if (!(tsMs >= TIME_MS_MIN && tsMs <= TIME_MS_MAX)) assertTimeMs(tsMs, 'ts');
     if (!(receivedMs >= TIME_MS_MIN && receivedMs <= TIME_MS_MAX)) assertTimeMs(receivedMs, 'received');
@@ -95,10 +98,9 @@ export class ReadingsBlock {
     this.#received[row] = receivedMs;
     this.#offset[row] = offset;
     this.#index[row] = index;
-    if (untimed) {
-      this.#untimed[row] = FLAG_UNTIMED;
-      this.#anyUntimed = true;
-    } else this.#untimed[row] = 0;
+    const flags = (untimed ? FLAG_UNTIMED : 0) | (derived ? FLAG_DERIVED : 0);
+    this.#flags[row] = flags;
+    if (flags !== 0) this.#anyFlags = true;
     if (text !== '') this.#texts.set(row, text);
     const day = Math.floor(receivedMs / DAY_MS);
     if (day < this.#dayFirst) this.#dayFirst = day;
@@ -131,7 +133,7 @@ export class ReadingsBlock {
     }
     this.rows = 0;
     this.#texts.clear();
-    this.#anyUntimed = false;
+    this.#anyFlags = false;
     this.#dayFirst = Number.POSITIVE_INFINITY;
     this.#dayLast = Number.NEGATIVE_INFINITY;
     return blocks;
@@ -160,7 +162,10 @@ export class ReadingsBlock {
       if (this.#backwards[s] === 0) continue;
       order
         .subarray(next[s] - this.#counts[s], next[s])
-        .sort((a, b) => this.#ts[a] - this.#ts[b] || this.#untimed[a] - this.#untimed[b] || a - b);
+        .sort(
+          (a, b) =>
+            this.#ts[a] - this.#ts[b] || (this.#flags[a] & FLAG_UNTIMED) - (this.#flags[b] & FLAG_UNTIMED) || a - b,
+        );
     }
     return order;
   }
@@ -224,7 +229,7 @@ export class ReadingsBlock {
       fixedColumn('partition', 'UInt16', new Uint16Array(rows).fill(this.#partition), rows),
       fixedColumn('offset', 'UInt64', offset, rows * 2),
       fixedColumn('index', 'UInt32', index, rows),
-      ...this.#untimedColumns(order),
+      ...this.#flagColumns(order),
     ]);
   }
 
@@ -235,15 +240,16 @@ export class ReadingsBlock {
     return { name: 'text', type: 'String', data: [text.take()] };
   }
 
-  #untimedColumns(order: Uint32Array): NativeColumn[] {
+  #flagColumns(order: Uint32Array): NativeColumn[] {
     const rows = order.length;
     const arrival = new Uint32Array(rows * 2);
     const flags = new Uint8Array(rows);
-    if (this.#anyUntimed) {
+    if (this.#anyFlags) {
       for (let i = 0; i < rows; i++) {
         const row = order[i];
-        if (this.#untimed[row] === 0) continue;
-        flags[i] = FLAG_UNTIMED;
+        if (this.#flags[row] === 0) continue;
+        flags[i] = this.#flags[row];
+        if ((flags[i] & FLAG_UNTIMED) === 0) continue;
         writeArrival(arrival, i, this.#offset[row], this.#index[row]);
       }
     }
@@ -258,7 +264,7 @@ export class ReadingsBlock {
     this.#received = grown(this.#received, new Float64Array(this.#capacity));
     this.#offset = grown(this.#offset, new Float64Array(this.#capacity));
     this.#index = grown(this.#index, new Uint32Array(this.#capacity));
-    this.#untimed = grown(this.#untimed, new Uint8Array(this.#capacity));
+    this.#flags = grown(this.#flags, new Uint8Array(this.#capacity));
   }
 
   #growSeries(series: number): void {

@@ -117,13 +117,14 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         offset: fc.integer({ min: 0, max: 2 ** 44 }),
         index: fc.integer({ min: 0, max: 100_000 }),
         untimed: fc.boolean(),
+        derived: fc.boolean(),
       });
       await fc.assert(
         fc.asyncProperty(fc.array(reading, { minLength: 1, maxLength: 60 }), async (readings) => {
           await empty('readings');
           const block = new ReadingsBlock(NAMES, 7);
           for (const r of readings)
-            block.add(r.series, r.tsMs, r.value, r.text, r.receivedMs, r.offset, r.index, r.untimed);
+            block.add(r.series, r.tsMs, r.value, r.text, r.receivedMs, r.offset, r.index, r.untimed, r.derived);
           expect(block.rows).toBe(readings.length);
           await store.insert('readings', block.finish(), { token: token() });
           expect(block.rows).toBe(0);
@@ -141,7 +142,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
             offset: r.offset,
             index: r.index,
             arrival: r.untimed ? String(BigInt(r.offset) * 2n ** 20n + BigInt(r.index) + 1n) : '0',
-            flags: r.untimed ? 1 : 0,
+            flags: (r.untimed ? 1 : 0) + (r.derived ? 2 : 0),
           }));
           expect(sorted(rows)).toEqual(sorted(expected));
         }),

@@ -28,6 +28,9 @@ log:
 processors:
   checkpointMs: 500ms
   idleMs: 2s
+derived:
+  - name: spread
+    expression: metrics.pressure - metrics.temperature
 windows:
   - name: 10s
     sizeMs: 10s
@@ -108,6 +111,15 @@ it('balances after every role was killed, and while messages come', async () => 
   expect(totals.rowsReadings).toBe(expected.readings);
   expect(totals.stored + totals.duplicates).toBe(totals.readings);
   expect(answer.logRead).toBe(totals.logged);
+  // Derived readings are beside those that were sent: one for each message, and right, whatever was killed.
+  const [derived] = await p.query<Record<string, string>>(
+    `SELECT count() AS n, countIf(spread != pressure - temperature) AS wrong FROM (
+       SELECT anyIf(value, metric = 'spread') AS spread, anyIf(value, metric = 'pressure') AS pressure,
+         anyIf(value, metric = 'temperature') AS temperature
+       FROM sluice.readings FINAL GROUP BY device, ts HAVING countIf(metric = 'spread' AND bitAnd(flags, 2) = 2) = 1)`,
+  );
+  expect(Number(derived.n) * 3).toBe(expected.readings);
+  expect(Number(derived.wrong)).toBe(0);
 }, 120_000);
 
 it('names what was taken away, added, or never arrived', async () => {
@@ -146,7 +158,7 @@ it('names what was taken away, added, or never arrived', async () => {
 
   const trace = await command<Trace>(p, 'trace', row.device, `${row.ts.replace(' ', 'T')}Z`);
   expect(trace.answer.messages[0]).toMatchObject({ partition, offset });
-  expect(trace.answer.messages[0].rows.map((r) => r.metric)).toEqual(['pressure', 'temperature']);
+  expect(trace.answer.messages[0].rows.map((r) => r.metric)).toEqual(['pressure', 'spread', 'temperature']);
   expect(trace.answer.messages[0].frame).toMatchObject({ topic: `devices/${row.device}/telemetry` });
   await eventually('the window has closed', async () => {
     const later = await command<Trace>(p, 'trace', row.device, `${row.ts.replace(' ', 'T')}Z`);

@@ -53,6 +53,8 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Doors' clocks differ a little. */
 const SLACK_MS = 2 * MINUTE_MS;
+/** The flag of derived readings (store/readings-block.ts). */
+export const SENT = 'bitAnd(flags, 2) = 0';
 const MARK = 'toInt64(cityHash64(device) % 1000003)';
 const at = (name: string) => `fromUnixTimestamp64Milli({${name}:Int64})`;
 /** Under names of their own: an alias that is a column's name would stand for the sum wherever the column is meant. */
@@ -148,7 +150,7 @@ export async function readHeld(
     const rows = await store.query<Row>(
       `SELECT \`partition\` AS p, intDiv(toUnixTimestamp64Milli(received), ${MINUTE_MS}) AS m, count() AS n,
          sum(${MARK}) AS mark, min(\`offset\`) AS offset_min, max(\`offset\`) AS offset_max
-       FROM ${table} FINAL WHERE ${heldWhere(span)} GROUP BY p, m`,
+       FROM ${table} FINAL WHERE ${heldWhere(span)} ${ofMessages(table)} GROUP BY p, m`,
       { ...heldParams(span, coverage), fromMs, toMs: nextMs },
       // A key whose rows are of two days is counted on both, as the ledger does.
       { settings: { do_not_merge_across_partitions_select_final: 1 } },
@@ -164,6 +166,11 @@ export async function readHeld(
     fromMs = nextMs;
   }
   return held;
+}
+
+/** Readings that were computed are of no message; they are not counted. */
+function ofMessages(table: 'readings' | 'quarantine'): string {
+  return table === 'readings' ? `AND ${SENT}` : '';
 }
 
 export function heldWhere(span: Span): string {
@@ -232,7 +239,7 @@ export async function readDeviceHeld(
 ): Promise<Map<string, Held>> {
   const rows = await store.query<Row>(
     `SELECT device AS d, count() AS n, min(\`offset\`) AS offset_min, max(\`offset\`) AS offset_max
-     FROM ${table} FINAL WHERE ${heldWhere(span)} AND \`partition\` = {p:UInt16} GROUP BY d`,
+     FROM ${table} FINAL WHERE ${heldWhere(span)} ${ofMessages(table)} AND \`partition\` = {p:UInt16} GROUP BY d`,
     {
       ...heldParams(span, coverage),
       fromMs: cell.minuteMs,

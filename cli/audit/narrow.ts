@@ -1,7 +1,7 @@
 import type { Log } from '../../log/log.ts';
 import { MINUTE_MS } from '../../model/ledger.ts';
 import type { Store } from '../../store/store.ts';
-import { type Cell, type Coverage, type Held, readDeviceCells, readDeviceHeld, type Span } from './counts.ts';
+import { type Cell, type Coverage, type Held, readDeviceCells, readDeviceHeld, SENT, type Span } from './counts.ts';
 import { type Decoding, readMessages } from './way.ts';
 
 /** Where the counts of two hops differ. */
@@ -217,7 +217,7 @@ async function readExtra(
 ): Promise<Place[]> {
   const rows = await store.query<Record<'o' | 'i' | 'metric' | 'ts_ms', string | number>>(
     `SELECT \`offset\` AS o, \`index\` AS i, metric, toUnixTimestamp64Milli(ts) AS ts_ms FROM readings FINAL
-     WHERE device = {device:String} AND \`partition\` = {partition:UInt16}
+     WHERE device = {device:String} AND ${SENT} AND \`partition\` = {partition:UInt16}
        AND received >= fromUnixTimestamp64Milli({fromMs:Int64}) AND received < fromUnixTimestamp64Milli({toMs:Int64})
        AND \`offset\` < {next:UInt64}`,
     { device, partition, fromMs: minuteMs, toMs: minuteMs + MINUTE_MS, next },

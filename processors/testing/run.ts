@@ -37,6 +37,7 @@ export const options = (over: Partial<PipelineOptions> = {}): PipelineOptions =>
   payload: [],
   windows: [window()],
   rules: [rule()],
+  derived: [],
   limits: DECODE_LIMITS,
   clockSkewMaxMs: 60_000,
   idleMs: 1e12,
