@@ -13,4 +13,4 @@ export interface DerivedMetric {
 }
 
 /** What the expression of a derived metric may name. */
-export const DERIVED_PLACE: ExpressionPlace = { allows: ['newest', 'ts', 'device'], gives: 'number' };
+export const DERIVED_PLACE: ExpressionPlace = { allows: ['newest', 'ts', 'device', 'tag'], gives: 'number' };

@@ -106,7 +106,7 @@ export class PartitionPipeline {
         siteOf: (device) => registry.entry(device)?.site ?? '',
         maintenance: options.maintenance ?? [],
       }),
-      derived: this.#derivedMetrics(options.derived ?? [], series),
+      derived: this.#derivedMetrics(options.derived ?? [], series, registry),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       registry,
       windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
@@ -125,9 +125,13 @@ export class PartitionPipeline {
   }
 
   /** Null when nothing is derived, so that it costs nothing. */
-  #derivedMetrics(specs: readonly DerivedMetric[], series: SeriesDictionary): DerivedMetrics | null {
+  #derivedMetrics(
+    specs: readonly DerivedMetric[],
+    series: SeriesDictionary,
+    registry: Registry,
+  ): DerivedMetrics | null {
     if (specs.length === 0) return null;
-    return new DerivedMetrics(specs, series, (device, metric) => {
+    return new DerivedMetrics(specs, series, registry, (device, metric) => {
       const before = series.count;
       const found = series.add(device, metric);
       if (series.count > before) this.#evaluation.seriesAdded(found);

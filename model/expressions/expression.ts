@@ -49,6 +49,18 @@ export interface Expression {
   evaluate(values: readonly (Value | null)[]): Value | null;
 }
 
+/** What the registry has for `device.…` and `device.tags["…"]`; null for what it does not say. */
+export function deviceValue(
+  reference: Reference,
+  id: string,
+  entry: { site: string; model: string; tags: ReadonlyMap<string, string> } | null,
+): Value | null {
+  if (reference.kind === 'tag') return entry?.tags.get(reference.tag) ?? null;
+  if (reference.kind !== 'device') return null;
+  if (reference.field === 'id') return id;
+  return entry?.[reference.field] || null;
+}
+
 /** Longer expressions are refused. */
 export const EXPRESSION_CHARS_MAX = 4096;
 

@@ -1,7 +1,8 @@
 import { DERIVED_PLACE, type DerivedMetric } from '../../model/derived.ts';
-import { compileExpression, type Expression, type Value } from '../../model/expressions/expression.ts';
+import { compileExpression, deviceValue, type Expression, type Value } from '../../model/expressions/expression.ts';
 import { matcher } from '../../model/pattern.ts';
 import { withRoom } from '../columns.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
@@ -35,6 +36,7 @@ export class DerivedMetrics {
   unknown = 0;
   readonly #formulas: Formula[];
   readonly #series: SeriesDictionary;
+  readonly #registry: Registry;
   readonly #addSeries: (device: number, metric: string) => number;
   readonly #inputNames = new Set<string>();
   readonly #outputNames = new Map<string, number>();
@@ -55,9 +57,11 @@ export class DerivedMetrics {
   constructor(
     specs: readonly DerivedMetric[],
     series: SeriesDictionary,
+    registry: Registry,
     addSeries: (device: number, metric: string) => number,
   ) {
     this.#series = series;
+    this.#registry = registry;
     this.#addSeries = addSeries;
     this.#formulas = specs.map((spec) => {
       const expression = compileExpression(spec.expression, DERIVED_PLACE);
@@ -150,8 +154,7 @@ export class DerivedMetrics {
       if (metric !== null) values[i] = this.#newest(device, metric, spec.maxAgeMs);
       else {
         const reference = expression.references[i];
-        values[i] =
-          reference.kind === 'ts' ? this.#tsMs : reference.kind === 'device' && reference.field === 'id' ? name : null;
+        values[i] = reference.kind === 'ts' ? this.#tsMs : deviceValue(reference, name, this.#registry.entry(device));
       }
     }
     const result = expression.evaluate(values);
