@@ -42,7 +42,7 @@ export async function auditLedger(options: AuditCommand): Promise<void> {
   const store = await openStoreClient(config, 'read', logger);
   let log: Log | null = null;
   try {
-    log = await openLog('gateway', config, logger).catch((error: Error) => {
+    log = await openLog('reader', config, logger).catch((error: Error) => {
       logger.warn('the log cannot be read; the audit goes by the counts alone', { error: error.message });
       return null;
     });

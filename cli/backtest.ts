@@ -47,7 +47,7 @@ export async function backtest(options: BacktestCommand): Promise<void> {
   let log: Log | null = null;
   let store: Store | null = null;
   try {
-    if (source === 'log') log = await openLog('gateway', config, logger);
+    if (source === 'log') log = await openLog('reader', config, logger);
     if (source === 'store' || options.against === 'table') store = await openStoreClient(config, 'read', logger);
     const { partitions, tickMs } = config.log;
     const frames =

@@ -20,12 +20,16 @@ import { onKafka } from './settings.ts';
 /** Consumer group of the processors. */
 export const GROUP = 'processor';
 
+/** A role, or a command that only reads beside the running program. */
+export type LogUser = Role | 'reader';
+
 /** Each topic of the embedded log is written by one process. */
-const WRITES: Record<Role, readonly string[]> = {
+const WRITES: Record<LogUser, readonly string[]> = {
   door: [TELEMETRY, STATS.door],
   processor: [ALARMS, STATS.processor],
   store: [STATS.store],
   gateway: [OPERATIONS],
+  reader: [],
 };
 
 /** Stats are for the page; nobody looks at those of an hour ago. */
@@ -35,11 +39,11 @@ const STATS_RETENTION = { ageMs: 3_600_000, bytesMax: 64 * 2 ** 20 };
 const OPERATIONS_RETENTION = { ageMs: 365 * 86_400_000, bytesMax: 256 * 2 ** 20 };
 
 /** Names this process in stats and at Kafka. */
-export function instanceOf(role: Role): string {
+export function instanceOf(role: LogUser): string {
   return `${role}-${hostname()}-${process.pid}`;
 }
 
-export async function openLog(role: Role, config: Config, logger: Logger): Promise<SizedLog> {
+export async function openLog(role: LogUser, config: Config, logger: Logger): Promise<SizedLog> {
   const { log } = config;
   const kept = { ageMs: log.retention.ageMs, bytesMax: log.retention.bytesMax };
   const retention = {
@@ -129,7 +133,7 @@ interface KafkaTopicOptions {
 }
 
 /** How to reach Kafka; the return type makes sure that no option is given under a name that nobody reads. */
-export function kafkaConnection(role: Role, config: Config): KafkaClientOptions & KafkaTopicOptions {
+export function kafkaConnection(role: LogUser, config: Config): KafkaClientOptions & KafkaTopicOptions {
   const { kafka } = config.log;
   return {
     brokers: kafka.brokers.map((broker) => (typeof broker === 'string' ? broker : formatAddress(broker))),

@@ -15,7 +15,7 @@ export async function traceReading(device: string, ts: string, options: TraceCom
   const { config } = loadSettings(options);
   const logger = createLogger({ role: 'trace', level: 'warn', format: config.logging.format });
   const store = await openStoreClient(config, 'read', logger);
-  const log = await openLog('gateway', config, logger).catch(() => null);
+  const log = await openLog('reader', config, logger).catch(() => null);
   try {
     const found = await trace(store, log, { device, tsMs, metric: options.metric ?? '' });
     console.log(options.json ? JSON.stringify(found) : printTrace(found));
