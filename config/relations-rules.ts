@@ -1,13 +1,11 @@
 import { DERIVED_PLACE } from '../model/derived.ts';
 import { compileExpression } from '../model/expressions/expression.ts';
 import type { Path } from './problem.ts';
-import { clip, formatQuantity } from './quantity.ts';
+import { clip } from './quantity.ts';
 import type { Relation } from './relations.ts';
 import { alarmLifeRelations } from './relations-alarm-life.ts';
+import { windowRelations } from './relations-windows.ts';
 import type { DraftConfig } from './schema.ts';
-
-const DAY_MS = 86_400_000;
-const time = (ms: number): string => formatQuantity(ms, 'duration');
 
 /** Relations of windows, alarms and payload rules. */
 export function ruleRelations(config: DraftConfig): Relation[] {
@@ -18,51 +16,6 @@ export function ruleRelations(config: DraftConfig): Relation[] {
     ...derivedRelations(config),
     ...payloadRelations(config),
   ];
-}
-
-function windowRelations({ windows, processors }: DraftConfig): Relation[] {
-  const found: Relation[] = [];
-  const names = new Set<string>();
-  for (const [i, window] of windows.entries()) {
-    const at = (key: string): Path => ['windows', i, key];
-    const add = (key: string, what: string, remedy: string, uses: Path[] = []): void => {
-      found.push({ path: at(key), of: 'value', what, remedy, uses });
-    };
-    if (names.has(window.name)) add('name', `"${clip(window.name)}" is given to two windows`, 'choose another name');
-    names.add(window.name);
-    if (window.outOfOrderMs > processors.idleMs) {
-      add(
-        'outOfOrderMs',
-        `${time(window.outOfOrderMs)} is more than processors.idleMs ${time(processors.idleMs)}, which would close the window before`,
-        `write ${time(processors.idleMs)} or less, or raise processors.idleMs`,
-        [['processors', 'idleMs']],
-      );
-    }
-    if (window.kind !== 'tumbling') continue;
-    if (window.sizeMs < DAY_MS ? DAY_MS % window.sizeMs !== 0 : window.sizeMs % DAY_MS !== 0) {
-      add(
-        'sizeMs',
-        `${time(window.sizeMs)} does not divide a day, so that windows would begin at other times each day`,
-        `write ${neighbours(window.sizeMs)}`,
-      );
-    }
-  }
-  return found;
-}
-
-/** The nearest sizes that fit a day, in the unit that the size was most likely written in. */
-function neighbours(sizeMs: number): string {
-  if (sizeMs >= DAY_MS) {
-    const days = Math.floor(sizeMs / DAY_MS);
-    return `${days}d or ${days + 1}d`;
-  }
-  const unitMs = [3_600_000, 60_000, 1_000].find((unit) => sizeMs % unit === 0) ?? null;
-  if (unitMs === null) return 'a size in whole seconds, such as 1s, 10s or 1m';
-  let less = sizeMs;
-  while (DAY_MS % less !== 0) less -= unitMs;
-  let more = sizeMs;
-  while (DAY_MS % more !== 0) more += unitMs;
-  return `${time(less)} or ${time(more)}`;
 }
 
 function alarmRelations({ alarms, processors }: DraftConfig): Relation[] {

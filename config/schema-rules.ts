@@ -1,12 +1,9 @@
 import { z } from 'zod';
 import { type AlarmRule, SEVERITIES } from '../model/alarm.ts';
-import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
 import { checkedText, choice, duration, level, list, section } from './fields.ts';
 import { messageProblem, patternProblem, topicLevelProblem } from './names.ts';
 import { clip } from './quantity.ts';
-import { aggregates } from './schema-aggregates.ts';
 import { alarmLifeFields } from './schema-alarm-life.ts';
-import { keepMs } from './schema-tiers.ts';
 
 /** Settings that say what the data means: how payloads are read, which windows are formed, which alarms are raised. */
 
@@ -45,38 +42,6 @@ export const devicesSection = section('What is known about the devices.', {
       text.includes('*') ? { what: `"${clip(text)}" is not one name`, remedy: 'write the name of one value' } : null,
   ).default('seq'),
 });
-
-const windowItem = section('One window: its rollups have its name in the column `window`.', {
-  name: checkedText('Unique; stands in the column `window` of the table rollups.', (text) =>
-    text === '' ? { what: 'an empty name', remedy: 'name it after its size, as 1m' } : null,
-  ),
-  kind: choice('`tumbling`: windows of one size, one after another.', ['tumbling']).default('tumbling'),
-  sizeMs: duration(
-    'Size of a window. It must divide a day, or be a whole number of days, so that windows begin at the same times each day (UTC).',
-    {
-      min: 100,
-      max: 366 * DAY_MS,
-    },
-  ),
-  metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
-  aggregates,
-  outOfOrderMs: duration(
-    'How long a window is kept open for readings that come out of order. Raise it for devices that send in batches; results come later by as much.',
-    { max: 31 * DAY_MS },
-  ).prefault('2s'),
-  allowedLatenessMs: duration(
-    'How long after its end was passed a window still takes late readings, each giving a corrected rollup with a higher revision. Takes memory for as long.',
-    { max: 31 * DAY_MS },
-  ).prefault('1m'),
-  keepMs: keepMs('window'),
-});
-
-export const windowsSection = list(
-  'Windows over event time: count, sum, min, max, avg, first and last of each device and metric.',
-  windowItem,
-)
-  .transform((windows): WindowSpec[] => windows.map((window) => ({ ...WINDOW_DEFAULTS, ...window })))
-  .prefault([{ name: '1m', sizeMs: '1m' }]);
 
 const alarmItem = section('One alarm rule. Each device has at most one open alarm of a rule.', {
   name: checkedText('Unique; the last level of the MQTT topic alarms/{device}/{name}.', (text) =>

@@ -4,8 +4,9 @@ import { maintenanceSection } from './schema-alarm-life.ts';
 import { derivedSection } from './schema-derived.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
-import { alarmsSection, devicesSection, windowsSection } from './schema-rules.ts';
+import { alarmsSection, devicesSection } from './schema-rules.ts';
 import { tiersSection } from './schema-tiers.ts';
+import { windowsSection } from './schema-windows.ts';
 
 /** The one schema of `sluice.yaml`: it reads the file, and gives the editor's JSON Schema and docs/configuration.md. */
 export const VERSION = 1;

@@ -1,0 +1,169 @@
+import type { z } from 'zod';
+import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
+import { checkedText, choice, duration, integer, list, section } from './fields.ts';
+import { patternProblem } from './names.ts';
+import { formatQuantity } from './quantity.ts';
+import { aggregates } from './schema-aggregates.ts';
+import { keepMs } from './schema-tiers.ts';
+
+/** Windows. All kinds share one list of settings, so that one table tells them all; which belongs to which kind is in KINDS. */
+
+const DAY_MS = 86_400_000;
+const LATENESS_MS_DEFAULT = 60_000;
+const SESSION_MS_MAX_DEFAULT = DAY_MS;
+
+const pattern = checkedText('A name; `*` stands for any run of characters.', patternProblem);
+
+type Kind = WindowSpec['kind'];
+type Own = 'sizeMs' | 'hopMs' | 'gapMs' | 'sizeMaxMs' | 'count' | 'state' | 'allowedLatenessMs' | 'everyMs';
+
+/** What each kind needs, and what it takes besides. */
+const KINDS: Readonly<Record<Kind, { needs: readonly Own[]; takes: readonly Own[] }>> = {
+  tumbling: { needs: ['sizeMs'], takes: ['allowedLatenessMs', 'everyMs'] },
+  hopping: { needs: ['sizeMs', 'hopMs'], takes: ['allowedLatenessMs', 'everyMs'] },
+  sliding: { needs: ['sizeMs'], takes: ['allowedLatenessMs'] },
+  session: { needs: ['gapMs'], takes: ['sizeMaxMs', 'allowedLatenessMs', 'everyMs'] },
+  count: { needs: ['count'], takes: ['everyMs'] },
+  state: { needs: ['state'], takes: ['everyMs'] },
+};
+const KIND_NAMES = Object.keys(KINDS) as Kind[];
+const OWN: readonly Own[] = ['sizeMs', 'hopMs', 'gapMs', 'sizeMaxMs', 'count', 'state', 'allowedLatenessMs', 'everyMs'];
+
+/** Why a kind has no use for a setting that others have. */
+const WHY: Partial<Record<`${Kind} ${Own}`, string>> = {
+  'count allowedLatenessMs': 'one more reading would shift every count after it; raise outOfOrderMs instead',
+  'state allowedLatenessMs': 'a late state would split what was given out; raise outOfOrderMs instead',
+  'sliding everyMs': 'each reading gives its result already',
+  'session sizeMs': 'write gapMs, and sizeMaxMs for its greatest length',
+};
+
+const windowItem = section('One window: its rollups have its name in the column `window`.', {
+  name: checkedText('Unique; stands in the column `window` of the table rollups.', (text) =>
+    text === '' ? { what: 'an empty name', remedy: 'name it after its size, as 1m' } : null,
+  ),
+  kind: choice(
+    '`tumbling`: of one size, one after another. `hopping`: of one size, one beginning each hop. `sliding`: the size before each reading. `session`: as long as readings follow one another. `count`: so many readings. `state`: as long as a value stays the same. docs/windows.md shows each.',
+    KIND_NAMES as [Kind, ...Kind[]],
+  ).default('tumbling'),
+  sizeMs: duration(
+    'Tumbling, hopping and sliding: how long a window is. That of a tumbling one must divide a day, or be a whole number of days, so that windows begin at the same times each day (UTC).',
+    {
+      min: 100,
+      max: 366 * DAY_MS,
+    },
+  )
+    .nullable()
+    .prefault(null),
+  hopMs: duration(
+    'Hopping: how much later each window begins than the one before; at most its size, best a divisor of it, and one that divides a day.',
+    { min: 100, max: 366 * DAY_MS },
+  )
+    .nullable()
+    .prefault(null),
+  gapMs: duration('Session: a silence of this length ends it.', { min: 1, max: 31 * DAY_MS })
+    .nullable()
+    .prefault(null),
+  sizeMaxMs: duration('Session: one that goes on for so long ends, and the next begins; null is 1d.', {
+    min: 100,
+    max: 31 * DAY_MS,
+  })
+    .nullable()
+    .prefault(null),
+  count: integer('Count: how many readings make a window.', 1, 10_000_000).nullable().prefault(null),
+  state: checkedText(
+    'State: the metric of the device whose value, a number or a text, makes the window; one name, without `*`.',
+    (text) =>
+      text === '' || text.includes('*')
+        ? { what: `"${text}" is not the name of one metric`, remedy: 'write the metric that tells the state' }
+        : null,
+  )
+    .nullable()
+    .prefault(null),
+  metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
+  devices: list('Which devices; an empty list means every one.', pattern).prefault([]),
+  aggregates,
+  outOfOrderMs: duration(
+    'How long a window is kept open for readings that come out of order. Raise it for devices that send in batches; results come later by as much.',
+    { max: 31 * DAY_MS },
+  ).prefault('2s'),
+  allowedLatenessMs: duration(
+    'How long after its end was passed a window still takes late readings, each giving a corrected rollup with a higher revision; null is 1m. Takes memory for as long. Not for count and state windows.',
+    { max: 31 * DAY_MS },
+  )
+    .nullable()
+    .prefault(null),
+  everyMs: duration(
+    'Early results of a window that is still open, each time event time passes a multiple of this and the window has changed; null gives none. Not for sliding windows.',
+    { min: 100, max: 31 * DAY_MS },
+  )
+    .nullable()
+    .prefault(null),
+  keepMs: keepMs('window'),
+});
+
+type Item = z.output<typeof windowItem>;
+
+/** Each setting stands with a kind that has it, and those that a kind needs are there. */
+function checkKinds(windows: readonly Item[], context: z.RefinementCtx): void {
+  for (const [i, window] of windows.entries()) {
+    const { needs, takes } = KINDS[window.kind];
+    const add = (key: string, message: string, remedy: string): void => {
+      context.addIssue({ code: 'custom', path: [i, key], message, params: { remedy } });
+    };
+    for (const key of OWN) {
+      const isGiven = window[key] !== null;
+      if (needs.includes(key) && !isGiven) add(key, `a ${window.kind} window needs it`, `write ${EXAMPLE[key]}`);
+      if (!isGiven || needs.includes(key) || takes.includes(key)) continue;
+      const others = KIND_NAMES.filter((kind) => KINDS[kind].needs.includes(key) || KINDS[kind].takes.includes(key));
+      const why = WHY[`${window.kind} ${key}`];
+      add(
+        key,
+        `is for ${others.join(', ')} windows, and this is a ${window.kind} one`,
+        why ?? `remove it, or write \`kind: ${others[0]}\``,
+      );
+    }
+  }
+}
+
+const EXAMPLE: Readonly<Record<Own, string>> = {
+  sizeMs: 'its size, as 1m',
+  hopMs: 'how often one begins, as 10s',
+  gapMs: 'the silence that ends it, as 30s',
+  sizeMaxMs: formatQuantity(SESSION_MS_MAX_DEFAULT, 'duration'),
+  count: 'how many readings, as 100',
+  state: 'the metric that tells the state',
+  allowedLatenessMs: '1m',
+  everyMs: '10s',
+};
+
+function specOf(item: Item): WindowSpec {
+  const { name, metrics, devices, aggregates, outOfOrderMs, everyMs, keepMs } = item;
+  const allowedLatenessMs = item.allowedLatenessMs ?? LATENESS_MS_DEFAULT;
+  const base = { ...WINDOW_DEFAULTS, name, metrics, devices, aggregates, outOfOrderMs, everyMs, keepMs };
+  // What a kind needs is there: checkKinds has seen to it.
+  const sizeMs = item.sizeMs as number;
+  switch (item.kind) {
+    case 'tumbling':
+      return { ...base, kind: 'tumbling', sizeMs, allowedLatenessMs };
+    case 'hopping':
+      return { ...base, kind: 'hopping', sizeMs, hopMs: item.hopMs as number, allowedLatenessMs };
+    case 'sliding':
+      return { ...base, kind: 'sliding', sizeMs, allowedLatenessMs };
+    case 'session': {
+      const sizeMaxMs = item.sizeMaxMs ?? SESSION_MS_MAX_DEFAULT;
+      return { ...base, kind: 'session', gapMs: item.gapMs as number, sizeMaxMs, allowedLatenessMs };
+    }
+    case 'count':
+      return { ...base, kind: 'count', count: item.count as number, allowedLatenessMs: 0 };
+    case 'state':
+      return { ...base, kind: 'state', state: item.state as string, allowedLatenessMs: 0 };
+  }
+}
+
+export const windowsSection = list(
+  'Windows over event time: count, sum, min, max, avg, first and last of each device and metric, and further aggregates. docs/windows.md explains the kinds.',
+  windowItem,
+)
+  .superRefine(checkKinds)
+  .transform((windows): WindowSpec[] => windows.map(specOf))
+  .prefault([{ name: '1m', sizeMs: '1m' }]);
