@@ -11,6 +11,7 @@ import type { SimulateCommand } from './simulate.ts';
 import type { TestCommand } from './test.ts';
 import type { TraceCommand } from './trace.ts';
 import { VERSION } from './version.ts';
+import type { WhyCommand } from './why.ts';
 
 /**
  * The one file that knows commander: what is asked for on the command line, and which function does it. A command's code is
@@ -99,6 +100,13 @@ program
     '\nExit codes: 0 all passed, 2 a test failed, 1 a file could not be read.\ndocs/rule-tests.md describes the format.',
   )
   .action(async (files: string[], options: TestCommand) => (await import('./test.ts')).testRules(files, options));
+
+withSettings(program.command('why'))
+  .description('tell the story of an alarm: its rule, the readings that decided it, who did what, what ended it')
+  .argument('<alarm>', 'id of the alarm, or as much of its beginning as tells it from others')
+  .option('--json', 'print the story as JSON')
+  .addHelpText('after', '\nExit codes: 0 told, 2 there is no such alarm, 1 it could not be found out.')
+  .action(async (id: string, options: WhyCommand) => (await import('./why.ts')).why(id, options));
 
 withSettings(program.command('backtest'))
   .description('run other rules over the past and print the difference with what is deployed')
