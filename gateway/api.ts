@@ -1,11 +1,14 @@
+import { SEVERITIES } from '../model/alarm.ts';
 import type { Clock } from '../model/clock.ts';
+import type { AlarmDirectory } from './alarm-directory.ts';
+import { alarmHistory, listAlarms } from './alarm-queries.ts';
 import type { DeviceRegistry } from './device-registry.ts';
 import { deviceRoutes } from './device-routes.ts';
 import type { LedgerBoard } from './ledger.ts';
 import type { Overview, StoreProbe } from './overview.ts';
 import { integer, oneOf, type Query, text, texts, timeRange } from './params.ts';
 import { HttpProblem } from './problem.ts';
-import { listAlarms, listQuarantine, listRollups } from './queries.ts';
+import { listQuarantine, listRollups } from './queries.ts';
 import { readSeries } from './series.ts';
 import { HISTORY_SECONDS_MAX } from './stats-board.ts';
 import type { StoreGate } from './store-gate.ts';
@@ -27,6 +30,7 @@ export interface ApiParts {
   gate: StoreGate;
   probe: StoreProbe;
   overview: Overview;
+  directory: AlarmDirectory;
   ledger: LedgerBoard;
   registry: DeviceRegistry;
   clock: Clock;
@@ -39,7 +43,7 @@ const POINTS_MAX = 4_000;
 export const METRICS_MAX = 8;
 
 /** The JSON routes of the gateway, but for health and the event stream. */
-export function apiRoutes({ gate, probe, overview, ledger, registry, clock, sources }: ApiParts): Route[] {
+export function apiRoutes({ gate, directory, probe, overview, ledger, registry, clock, sources }: ApiParts): Route[] {
   const storeAnswers = async () => {
     const ping = await probe.ping();
     if (!ping.answers) {
@@ -89,11 +93,23 @@ export function apiRoutes({ gate, probe, overview, ledger, registry, clock, sour
     })),
     withStore('/api/alarms', async ({ query }) => ({
       alarms: await listAlarms(gate, {
-        state: oneOf(query, 'state', ['open', 'all'], 'open'),
+        state: oneOf(query, 'state', ['open', 'raised', 'unacked', 'shelved', 'all'], 'open'),
+        severities: texts(query, 'severity', SEVERITIES.length),
+        site: text(query, 'site'),
+        rule: text(query, 'rule'),
         device: text(query, 'device'),
+        group: text(query, 'group'),
         limit: integer(query, 'limit', { min: 1, max: 1000, otherwise: 100 }),
       }),
     })),
+    withStore('/api/alarms/:id', async ({ path, query }) => {
+      const limit = integer(query, 'limit', { min: 1, max: 1000, otherwise: 200 });
+      const alarm = await directory.find(path.id);
+      if (alarm === null) {
+        throw new HttpProblem(404, 'ALARM_UNKNOWN', `there is no alarm ${path.id}`, 'check the id');
+      }
+      return { alarm, history: await alarmHistory(gate, path.id, limit) };
+    }),
     withStore('/api/ledger', () => ledger.balance()),
     withStore('/api/quarantine', async ({ query }) => ({
       messages: await listQuarantine(gate, integer(query, 'limit', { min: 1, max: 500, otherwise: 50 })),

@@ -65,6 +65,9 @@ export const GATEWAY: readonly Family<GatewaySource>[] = [
     s.size.tables.map((t) => ({ labels: { table: t.table }, value: t.rows })),
   ),
   gauge('sluice_alarms_open', 'Alarms that are raised and not cleared', (s) => s.size.alarmsOpen),
+  labelled('gauge', 'sluice_alarms', 'Alarms that are not over, by their state (ISA-18.2)', (s) =>
+    s.size.alarms.map(({ life, n }) => ({ labels: { state: life }, value: n })),
+  ),
   labelled('gauge', 'sluice_quarantine_recent_messages', 'Messages of the last hour in quarantine, by reason', (s) =>
     s.size.quarantine.map(({ code, n }) => ({ labels: { reason: code }, value: n })),
   ),

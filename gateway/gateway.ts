@@ -8,6 +8,8 @@ import type { Logger } from '../model/logger.ts';
 import type { Supervision, Vitals } from '../model/stats.ts';
 import { ALARMS } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
+import { AlarmDirectory } from './alarm-directory.ts';
+import { alarmCommands } from './alarm-routes.ts';
 import { apiRoutes, METRICS_MAX } from './api.ts';
 import type { CommandsFrom } from './commands.ts';
 import { type Declared, DeviceRegistry } from './device-registry.ts';
@@ -120,22 +122,25 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     logger.error('a topic of the log can no longer be followed', { what, error: error.message });
   };
   const tails = await followStats(log, board, logger, onLost('the stats of the roles'));
-  const registry = new DeviceRegistry({ log, gate, writer: new OperationWriter(log, clock), clock, logger });
+  const writer = new OperationWriter(log, clock);
+  const directory = new AlarmDirectory(gate);
+  const registry = new DeviceRegistry({ log, gate, writer, clock, logger });
   await registry.start();
   tails.push(registry);
-  tails.push(await followAlarms(log, streams, overview, logger, onLost('alarm events')));
+  tails.push(await followAlarms(log, { streams, directory, overview }, logger, onLost('alarm events')));
 
   const app = buildServer({
     routes: apiRoutes({
       gate,
       probe,
       overview,
+      directory,
       ledger: new LedgerBoard(gate, clock),
       registry,
       clock,
       sources: options.sources ?? NO_SOURCES,
     }),
-    commands: deviceCommands(registry),
+    commands: [...deviceCommands(registry), ...alarmCommands({ directory, writer, clock })],
     commandsFrom: options.commands ?? 'loopback',
     userHeader: options.userHeader ?? null,
     raw: statusRoutes({ board, probe, overview, metrics, clock }),
@@ -194,8 +199,7 @@ function startTicker(clock: Clock, board: StatsBoard, overview: Overview, stream
 
 function followAlarms(
   log: Log,
-  streams: Streams,
-  overview: Overview,
+  to: { streams: Streams; directory: AlarmDirectory; overview: Overview },
   logger: Logger,
   onError: (error: Error) => void,
 ): Promise<LogTail> {
@@ -206,10 +210,12 @@ function followAlarms(
           logger.warn('an alarm event could not be read', { partition, offset: frame.offset, reason }),
         ) as AlarmCloudEvent[];
         for (const event of events) {
-          if (typeof event?.data?.id === 'string') streams.alarm(JSON.stringify(event.data));
+          if (typeof event?.data?.id !== 'string') continue;
+          to.directory.heard(event.data);
+          to.streams.alarm(JSON.stringify(event.data));
         }
       }
-      overview.countSoon();
+      to.overview.countSoon();
     },
     onError,
   });

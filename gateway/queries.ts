@@ -1,4 +1,3 @@
-import type { AlarmState, Severity } from '../model/alarm.ts';
 import type { StoreGate } from './store-gate.ts';
 
 /** Everything that the gateway asks of the store, but for the series of a chart (series.ts). Times are epoch milliseconds. */
@@ -66,47 +65,6 @@ export async function listRollups(
   return rows.map((r) => ({ ...r, startMs: Number(r.startMs), endMs: Number(r.endMs), count: Number(r.count) }));
 }
 
-export interface AlarmRow {
-  id: string;
-  rule: string;
-  device: string;
-  metric: string;
-  severity: Severity;
-  state: AlarmState;
-  raisedMs: number;
-  ackedMs: number | null;
-  clearedMs: number | null;
-  value: number;
-  message: string;
-  version: number;
-}
-
-/** Alarms, those that changed last first. */
-export async function listAlarms(
-  store: StoreGate,
-  options: { state: 'open' | 'all'; device: string; limit: number },
-): Promise<AlarmRow[]> {
-  const where = [
-    options.state === 'open' ? "state = 'raised'" : '',
-    options.device === '' ? '' : 'device = {device:String}',
-  ].filter((w) => w !== '');
-  const rows = await store.query<AlarmRow>(
-    `SELECT id, rule, device, metric, severity, state, ${ms('raised_at')} AS raisedMs,
-            ${ms('acked_at')} AS ackedMs, ${ms('cleared_at')} AS clearedMs, value, message, version
-     FROM alarms FINAL
-     ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`}
-     ORDER BY coalesce(cleared_at, raised_at) DESC, id LIMIT {limit:UInt32}`,
-    { device: options.device, limit: options.limit },
-  );
-  return rows.map((r) => ({
-    ...r,
-    raisedMs: Number(r.raisedMs),
-    ackedMs: r.ackedMs === null ? null : Number(r.ackedMs),
-    clearedMs: r.clearedMs === null ? null : Number(r.clearedMs),
-    version: Number(r.version),
-  }));
-}
-
 export interface QuarantineRow {
   device: string;
   topic: string;
@@ -150,7 +108,7 @@ export async function countRows(store: StoreGate): Promise<Omit<FleetCounts, 'de
   const rows = await store.query<FleetCounts>(
     `SELECT (SELECT count() FROM readings) AS readings,
             (SELECT count() FROM quarantine) AS quarantined,
-            (SELECT count() FROM alarms FINAL WHERE state = 'raised') AS alarmsOpen`,
+            (SELECT count() FROM alarms FINAL WHERE state = 'raised' AND group_id != id) AS alarmsOpen`,
   );
   const row = rows[0];
   return {

@@ -18,6 +18,8 @@ export class StoreSize {
   tables: TableSize[] = [];
   quarantine: { code: string; n: number }[] = [];
   alarmsOpen: number | null = null;
+  /** Alarms that are not over, by state (ISA-18.2). */
+  alarms: { life: string; n: number }[] = [];
   readonly #gate: StoreGate;
   readonly #clock: Clock;
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -44,10 +46,11 @@ export class StoreSize {
       this.tables = await gate.query<TableSize>(
         'SELECT table, count() AS parts, sum(bytes_on_disk) AS bytes, sum(rows) AS rows FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table ORDER BY table',
       );
-      const [alarms] = await gate.query<{ n: number }>(
-        "SELECT count() AS n FROM alarms FINAL WHERE state != 'cleared'",
+      const alarms = await gate.query<{ life: string; raised: number; n: number }>(
+        "SELECT life, countIf(state = 'raised') AS raised, count() AS n FROM alarms FINAL WHERE (life != 'normal' OR state = 'raised') AND group_id != id GROUP BY life ORDER BY life",
       );
-      this.alarmsOpen = alarms?.n ?? null;
+      this.alarms = alarms.map(({ life, n }) => ({ life, n: Number(n) }));
+      this.alarmsOpen = alarms.reduce((sum, { raised }) => sum + Number(raised), 0);
       this.quarantine = await gate.query<{ code: string; n: number }>(
         "SELECT splitByChar(':', reason)[1] AS code, count() AS n FROM quarantine WHERE received > now() - INTERVAL 1 HOUR GROUP BY code ORDER BY n DESC, code LIMIT 20",
       );

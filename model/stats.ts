@@ -130,6 +130,11 @@ export interface ProcessorStats {
   // What follows is absent in the records of an older version.
   /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
   readingsAhead?: number;
+  /** What operators did, alarms that began to chatter, groups that stand for many, transitions that nobody was told of. */
+  alarmsOperated?: number;
+  alarmsChattering?: number;
+  alarmsFloods?: number;
+  alarmsMuted?: number;
   /** Readings that were computed from others, and how often such a computation had no result. */
   readingsDerived?: number;
   derivedUnknown?: number;
