@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import { WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
-import { checkedText, choice, duration, integer, list, section } from './fields.ts';
+import { WHERE_PLACE, WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
+import { checkedText, choice, duration, expression, integer, list, section } from './fields.ts';
 import { patternProblem } from './names.ts';
 import { formatQuantity } from './quantity.ts';
 import { aggregates } from './schema-aggregates.ts';
@@ -81,6 +81,11 @@ const windowItem = section('One window: its rollups have its name in the column 
     .prefault(null),
   metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
   devices: list('Which devices; an empty list means every one.', pattern).prefault([]),
+  where: expression(
+    'Which readings: an expression over `value`, `metric`, `ts` and `device`, as `value > 0 && value < 150` (docs/expressions.md). Empty takes all.',
+    WHERE_PLACE,
+    true,
+  ).default(''),
   aggregates,
   outOfOrderMs: duration(
     'How long a window is kept open for readings that come out of order. Raise it for devices that send in batches; results come later by as much.',
@@ -137,9 +142,9 @@ const EXAMPLE: Readonly<Record<Own, string>> = {
 };
 
 function specOf(item: Item): WindowSpec {
-  const { name, metrics, devices, aggregates, outOfOrderMs, everyMs, keepMs } = item;
+  const { name, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs } = item;
   const allowedLatenessMs = item.allowedLatenessMs ?? LATENESS_MS_DEFAULT;
-  const base = { ...WINDOW_DEFAULTS, name, metrics, devices, aggregates, outOfOrderMs, everyMs, keepMs };
+  const base = { ...WINDOW_DEFAULTS, name, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs };
   // What a kind needs is there: checkKinds has seen to it.
   const sizeMs = item.sizeMs as number;
   switch (item.kind) {

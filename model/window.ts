@@ -1,3 +1,5 @@
+import type { ExpressionPlace } from './expressions/expression.ts';
+
 /**
  * What window declarations say, after the configuration has been checked. All times are milliseconds of event time. The words are
  * those of Flink's and Beam's documents; sliding and snapshot-like kinds as in Stream Analytics.
@@ -84,6 +86,9 @@ export type AggregateSpec =
   | { kind: 'percentile'; percent: number }
   /** Upper bounds of the buckets, ascending; one more bucket takes what is above. */
   | { kind: 'histogram'; bounds: readonly number[] };
+
+/** What a window's `where` may name. */
+export const WHERE_PLACE: ExpressionPlace = { allows: ['value', 'metric', 'ts', 'device', 'tag'], gives: 'boolean' };
 
 /** Defaults of what all kinds have, for those that say only what differs. */
 export const WINDOW_DEFAULTS = {

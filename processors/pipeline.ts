@@ -109,7 +109,7 @@ export class PartitionPipeline {
       derived: this.#derivedMetrics(options.derived ?? [], series, registry),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       registry,
-      windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time) })),
+      windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time, registry) })),
     };
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
     const made = new Map<FormatName, PayloadDecoder>();

@@ -1,9 +1,11 @@
 import type { Rollup } from '../../model/rollup.ts';
 import type { WindowSpec } from '../../model/window.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { CountWindow } from './count.ts';
 import type { EventTime } from './event-time.ts';
+import { FilteredWindow } from './filtered.ts';
 import { HoppingWindow } from './hopping.ts';
 import { SessionWindow } from './session.ts';
 import { SlidingWindow } from './sliding.ts';
@@ -36,8 +38,19 @@ export interface WindowOperator {
   restore(from: StateReader): void;
 }
 
+/** The operator of a declaration; `registry` says what filters ask of a device. */
+export function openWindow(
+  spec: WindowSpec,
+  series: SeriesDictionary,
+  time: EventTime,
+  registry: Pick<Registry, 'entry'> | null = null,
+): WindowOperator {
+  const window = openKind(spec, series, time);
+  return spec.where === '' ? window : new FilteredWindow(spec, window, series, registry);
+}
+
 /** Window kinds. A new kind is one file and one row. */
-export function openWindow(spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator {
+function openKind(spec: WindowSpec, series: SeriesDictionary, time: EventTime): WindowOperator {
   switch (spec.kind) {
     case 'tumbling':
       // Early results are the hopping window's; a tumbling one pays nothing for them when nobody asks.

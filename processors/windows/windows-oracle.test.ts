@@ -78,6 +78,26 @@ const kinds: Record<string, fc.Arbitrary<WindowSpec>> = {
 const key = (r: Rollup) => JSON.stringify([r.window, r.device, r.metric, r.startMs, r.revision]);
 const sorted = (all: readonly Rollup[]) => [...all].sort((x, y) => (key(x) < key(y) ? -1 : 1));
 
+describe('where', () => {
+  it('gives a window only the readings for which it is true, and the state of a state window always', () => {
+    const all = { ...common, outOfOrderMs: 0, allowedLatenessMs: 0 };
+    const windows: WindowSpec[] = [
+      { ...all, name: 'some', kind: 'tumbling', sizeMs: 10_000, where: 'value >= 10 && metric == "t" && ts > 0' },
+      { ...all, name: 'mine', kind: 'hopping', sizeMs: 10_000, hopMs: 5000, where: 'device.id == "b"' },
+      { ...all, name: 'nobody', kind: 'count', count: 1, where: 'device.site == "x"' },
+      { ...all, name: 'modes', kind: 'state', state: 'mode', where: 'value > 15' },
+    ];
+    const run = new Run(options({ windows, rules: [] }));
+    const send = (s: number, values: object) =>
+      run.messages({ device: 'a', receivedMs: at(s), payload: JSON.stringify({ ts: at(s), ...values }) });
+    send(1, { t: 9, u: 40, mode: 1 });
+    send(2, { t: 10, mode: 1 }).restart();
+    send(3, { t: 20, mode: 2 });
+    send(30, { t: 5, mode: 3 });
+    expect(run.rollups().map((r) => [r.window, r.metric, r.count, r.max, r.label])).toEqual([['modes', 't', 0, 0, '']]);
+  });
+});
+
 describe.each(Object.entries(kinds))('%s windows', (_, spec) => {
   it('give what an oracle gives, row by row', () => {
     fc.assert(
