@@ -94,7 +94,11 @@ describe('where', () => {
     send(2, { t: 10, mode: 1 }).restart();
     send(3, { t: 20, mode: 2 });
     send(30, { t: 5, mode: 3 });
-    expect(run.rollups().map((r) => [r.window, r.metric, r.count, r.max, r.label])).toEqual([['modes', 't', 0, 0, '']]);
+    expect(run.rollups().map((r) => [r.window, r.metric, r.count, r.max, r.label])).toEqual([
+      ['some', 't', 2, 20, ''],
+      ['modes', 'u', 1, 40, '1'],
+      ['modes', 'mode', 2, 1, '1'],
+    ]);
   });
 });
 
