@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Path } from './problem.ts';
 import { clip, describe } from './quantity.ts';
 import { type SchemaNode, VERSION } from './schema.ts';
-import { nearest, nodeAt, suggestKey } from './suggest.ts';
+import { nearest, nodeAt, sectionsAt, suggestKey } from './suggest.ts';
 
 /** A problem by its path; the loader adds where that stands in the file. */
 export interface Finding {
@@ -34,7 +34,7 @@ function explain(issue: Issue, above: Path, raw: unknown, schema: SchemaNode): F
         path: [...path, key],
         of: 'key',
         what: 'unknown setting',
-        remedy: suggestKey(schema, path, key),
+        remedy: suggestKey(schema, path, key, kindOf(value)),
       }));
     case 'custom': {
       if (!exists(raw, path)) return at('is missing', `add \`${String(path.at(-1))}\``);
@@ -45,6 +45,7 @@ function explain(issue: Issue, above: Path, raw: unknown, schema: SchemaNode): F
     case 'invalid_value':
       return explainChoice(issue.values, path, raw, schema);
     case 'invalid_union': {
+      if (issue.errors.length === 0) return explainChoice(kindsAt(schema, path), path, raw, schema);
       // Only devices.payload is one: a list, or a mapping. The branch of the same shape knows what is wrong.
       const branch = issue.errors[Array.isArray(value) || issue.errors.length < 2 ? 0 : 1] ?? [];
       if (value === null || typeof value !== 'object') {
@@ -125,6 +126,15 @@ function orDefault(path: Path, schema: SchemaNode): string {
   const node = nodeAt(schema, path);
   if (node === null || node.default === undefined || typeof node.default === 'object') return '';
   return `, or leave the line away for ${String(node.default)}`;
+}
+
+/** The kinds that a section can be of, where its setting `kind` says which. */
+function kindsAt(schema: SchemaNode, path: Path): unknown[] {
+  return sectionsAt(schema, path.slice(0, -1)).flatMap((node) => node.properties?.kind?.enum ?? []);
+}
+
+function kindOf(value: unknown): unknown {
+  return value !== null && typeof value === 'object' && 'kind' in value ? value.kind : undefined;
 }
 
 export function valueAt(raw: unknown, path: Path): unknown {

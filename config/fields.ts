@@ -136,6 +136,22 @@ export function section<Shape extends z.ZodRawShape>(description: string, shape:
   return z.preprocess((value) => value ?? {}, z.strictObject(shape)).meta({ description, 'x-type': 'section' });
 }
 
+/**
+ * One of several sections, told apart by `kind`. A mapping without one is of `kindDefault`, as is an empty one.
+ */
+export function kinds<const Sections extends readonly [z.ZodObject, ...z.ZodObject[]]>(
+  description: string,
+  kindDefault: string,
+  sections: Sections,
+) {
+  const withKind = (value: unknown): unknown => {
+    const given = value ?? {};
+    const lacksKind = typeof given === 'object' && !Array.isArray(given) && !Object.hasOwn(given, 'kind');
+    return lacksKind ? { ...given, kind: kindDefault } : given;
+  };
+  return z.preprocess(withKind, z.discriminatedUnion('kind', sections)).meta({ description, 'x-type': 'section' });
+}
+
 /** A list; an empty value means an empty list. */
 export function list<Item extends z.ZodType>(description: string, item: Item) {
   return z.preprocess((value) => value ?? [], z.array(item)).meta({ description, 'x-type': 'list' });

@@ -163,9 +163,9 @@ alarms:
     const config = loadConfig({ text: yaml });
     expect(config.mqtt.listen).toEqual({ host: '127.0.0.1', port: 1883 });
     expect(config.windows).toEqual([]);
-    expect(config.alarms.map((a) => [a.name, a.above, a.clear])).toEqual([
-      ['hot', 35, 33],
-      ['hotter', 40, 33],
+    expect(config.alarms).toMatchObject([
+      { name: 'hot', above: 35, clear: 33 },
+      { name: 'hotter', above: 40, clear: 33 },
     ]);
     expect(loadConfig({ text: '{"version": 1, "log": {"partitions": 2}}' }).log.partitions).toBe(2);
     expect(problemsOf({ text: yaml.replace('above: 40', 'above: 30') })).toEqual([
@@ -341,9 +341,9 @@ describe('withAlarms', () => {
       text: 'version: 1\nalarms: [{ name: a, metric: u, above: 2 }, { name: b, metric: u, above: 2 }]\n',
     }).alarms;
     const more = withAlarms(config, rules);
-    expect(more.alarms.map((alarm) => [alarm.name, alarm.metric])).toEqual([
-      ['a', 't'],
-      ['b', 'u'],
+    expect(more.alarms).toMatchObject([
+      { name: 'a', metric: 't' },
+      { name: 'b', metric: 'u' },
     ]);
     expect(Object.isFrozen(more)).toBe(true);
     expect(config.alarms.length).toBe(1);

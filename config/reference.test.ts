@@ -96,6 +96,7 @@ describe('sluice.example.yaml', () => {
 
   it('has rules that the simulated fleets raise, and clear again', () => {
     for (const rule of config.alarms) {
+      if (rule.kind !== 'threshold') throw new Error(`${rule.name} is no threshold`);
       const scenario = [...SCENARIOS.values()].find((s) => s.rules.some((r) => r.name === rule.name))!;
       expect(scenario.metrics.map((m) => m.name)).toContain(rule.metric);
       const matches = matcher(rule.devices);

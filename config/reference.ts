@@ -151,20 +151,46 @@ type Row = readonly [path: string, node: SchemaNode];
 
 /** The settings inside a section, or inside the entries of a list of sections; null for a plain setting. */
 function rowsBelow(node: SchemaNode): { mark: string; properties: Record<string, SchemaNode> } | null {
-  const candidates = [node, ...(node.anyOf ?? [])];
+  const candidates = node['x-type'] === 'level' ? [] : [node, ...(node.anyOf ?? [])];
   for (const candidate of candidates) {
-    const items = candidate.items?.properties;
+    const items = candidate.items?.properties ?? ofAllKinds(candidate.items);
     if (items) return { mark: '[]', properties: items };
     if (candidate.properties) return { mark: '', properties: candidate.properties };
   }
   return null;
 }
 
+/** The settings of all kinds of a section together, each once and with the kinds that it is of; null where there are no kinds. */
+function ofAllKinds(node: SchemaNode | undefined): Record<string, SchemaNode> | null {
+  const sections = (node?.anyOf ?? []).flatMap(({ properties }) => (properties?.kind ? [properties] : []));
+  if (sections.length < 2) return null;
+  const rows: Record<string, SchemaNode> = {};
+  for (const properties of sections) {
+    for (const [key, child] of Object.entries(properties)) {
+      const same = Object.entries(rows).find(([, known]) => sameSetting(known, child) && known['x-key'] === key);
+      const kind = String(properties.kind.enum?.[0]);
+      if (same === undefined) rows[`${key}#${kind}`] = { ...child, 'x-key': key, 'x-kinds': [kind] };
+      else same[1]['x-kinds']?.push(kind);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(rows).map(([key, row]) => {
+      const kinds = row['x-kinds'] ?? [];
+      const which = kinds.length === sections.length || row['x-key'] === 'kind' ? '' : `(${kinds.join(', ')}) `;
+      return [key, { ...row, description: `${which}${row.description ?? ''}` }];
+    }),
+  );
+}
+
+function sameSetting(a: SchemaNode, b: SchemaNode): boolean {
+  return a.description === b.description && JSON.stringify(a.default) === JSON.stringify(b.default);
+}
+
 function rowsOf(path: string, node: SchemaNode): Row[] {
   const below = rowsBelow(node);
   if (below === null) return [];
   return Object.entries(below.properties).flatMap(([key, child]): Row[] => {
-    const childPath = `${path}${below.mark}.${key}`;
+    const childPath = `${path}${below.mark}.${child['x-key'] ?? key}`;
     const isSection = child['x-type'] === 'section' && child['x-nullable'] !== true;
     return [...(isSection ? [] : [[childPath, child] as Row]), ...rowsOf(childPath, child)];
   });
@@ -204,6 +230,8 @@ function kindOf(node: SchemaNode): string {
     }
     case 'address':
       return 'HOST:PORT';
+    case 'level':
+      return 'number or {device, default}';
     case 'path':
       return 'path';
     case 'section':

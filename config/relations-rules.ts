@@ -1,9 +1,9 @@
 import { DERIVED_PLACE } from '../model/derived.ts';
 import { compileExpression } from '../model/expressions/expression.ts';
-import type { Path } from './problem.ts';
 import { clip } from './quantity.ts';
 import type { Relation } from './relations.ts';
 import { alarmLifeRelations } from './relations-alarm-life.ts';
+import { alarmRelations } from './relations-alarms.ts';
 import { windowRelations } from './relations-windows.ts';
 import type { DraftConfig } from './schema.ts';
 
@@ -16,55 +16,6 @@ export function ruleRelations(config: DraftConfig): Relation[] {
     ...derivedRelations(config),
     ...payloadRelations(config),
   ];
-}
-
-function alarmRelations({ alarms, processors }: DraftConfig): Relation[] {
-  const found: Relation[] = [];
-  const names = new Set<string>();
-  for (const [i, alarm] of alarms.entries()) {
-    const at = (key: string): Path => ['alarms', i, key];
-    const add = (key: string, what: string, remedy: string, uses: Path[] = []): void => {
-      found.push({ path: at(key), of: 'value', what, remedy, uses });
-    };
-    if (names.has(alarm.name)) add('name', `"${clip(alarm.name)}" is given to two alarms`, 'choose another name');
-    names.add(alarm.name);
-    const bytes = Buffer.byteLength(alarm.metric);
-    if (bytes > processors.limits.metricNameBytesMax) {
-      add(
-        'metric',
-        `a metric name of ${bytes} bytes is refused by processors.limits.metricNameBytesMax ${processors.limits.metricNameBytesMax}B`,
-        'shorten the name, or raise the limit',
-        [['processors', 'limits', 'metricNameBytesMax']],
-      );
-    }
-    const { above, below, clear } = alarm;
-    if (above !== null && below !== null) {
-      add('below', 'both above and below are given', 'keep one; a range takes two rules');
-    } else if (above === null && below === null) {
-      found.push({
-        path: ['alarms', i],
-        of: 'value',
-        what: 'has no threshold',
-        remedy: 'add `above` or `below`',
-        uses: [at('above'), at('below')],
-      });
-    } else if (above !== null && clear > above) {
-      add(
-        'clear',
-        `${clear} is above the threshold ${above}: the alarm would clear while it is raised`,
-        `write ${above} or less`,
-        [at('above')],
-      );
-    } else if (below !== null && clear < below) {
-      add(
-        'clear',
-        `${clear} is below the threshold ${below}: the alarm would clear while it is raised`,
-        `write ${below} or more`,
-        [at('below')],
-      );
-    }
-  }
-  return found;
 }
 
 function derivedRelations({ derived }: DraftConfig): Relation[] {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { address, checkedText, choice, duration, path, section } from './fields.ts';
 import { maintenanceSection } from './schema-alarm-life.ts';
+import { alarmsSection } from './schema-alarms.ts';
 import { derivedSection } from './schema-derived.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
-import { alarmsSection, devicesSection } from './schema-rules.ts';
+import { devicesSection } from './schema-rules.ts';
 import { tiersSection } from './schema-tiers.ts';
 import { windowsSection } from './schema-windows.ts';
 
@@ -119,6 +120,7 @@ export interface SchemaNode {
   required?: string[];
   items?: SchemaNode;
   anyOf?: SchemaNode[];
+  oneOf?: SchemaNode[];
   enum?: unknown[];
   const?: unknown;
   minimum?: number;
@@ -129,6 +131,9 @@ export interface SchemaNode {
   'x-nullable'?: boolean;
   'x-min'?: number;
   'x-max'?: number;
+  /** In the reference, where settings of several kinds of a section stand together. */
+  'x-key'?: string;
+  'x-kinds'?: string[];
 }
 
 /** The settings as a JSON Schema (draft 7, which the YAML language server reads best), with our `x-` notes in it. */
@@ -142,12 +147,13 @@ let jsonSchema: SchemaNode | null = null;
 
 /** A setting that may be null is a choice of two; what is said of the other one is said of the setting. */
 function hoist(node: SchemaNode): SchemaNode {
-  const out: SchemaNode = { ...node };
+  const { oneOf, ...out }: SchemaNode = { ...node };
+  if (oneOf) out.anyOf = oneOf;
   if (node.properties) {
     out.properties = Object.fromEntries(Object.entries(node.properties).map(([key, child]) => [key, hoist(child)]));
   }
   if (node.items) out.items = hoist(node.items);
-  if (node.anyOf) out.anyOf = node.anyOf.map(hoist);
+  if (out.anyOf) out.anyOf = out.anyOf.map(hoist);
   const [some, none, ...more] = out.anyOf ?? [];
   if (none?.type === 'null' && more.length === 0) {
     out.description ??= some.description;

@@ -3,16 +3,26 @@ import type { SchemaNode } from './schema.ts';
 
 /** The node of the schema for a path of the settings, or null when the path leads out of it. */
 export function nodeAt(schema: SchemaNode, path: Path): SchemaNode | null {
+  const nodes = nodesAt(schema, path);
+  return nodes.find((node) => node.properties !== undefined) ?? nodes[0] ?? null;
+}
+
+/** The mappings that may stand at a path: several where `kind` tells them apart. */
+export function sectionsAt(schema: SchemaNode, path: Path): SchemaNode[] {
+  return nodesAt(schema, path).filter((node) => node.properties !== undefined);
+}
+
+function nodesAt(schema: SchemaNode, path: Path): SchemaNode[] {
   let nodes: SchemaNode[] = alternatives(schema);
   for (const part of path) {
     const next = nodes.flatMap((node) => {
       const child = typeof part === 'number' ? node.items : own(node.properties, part);
       return child === undefined ? [] : alternatives(child);
     });
-    if (next.length === 0) return null;
+    if (next.length === 0) return [];
     nodes = next;
   }
-  return nodes.find((node) => node.properties !== undefined) ?? nodes[0];
+  return nodes;
 }
 
 function alternatives(node: SchemaNode): SchemaNode[] {
@@ -24,8 +34,10 @@ function own<T>(record: Record<string, T> | undefined, key: string): T | undefin
 }
 
 /** What an unknown key was most likely meant to be: a key of the same mapping, or a setting that stands elsewhere. */
-export function suggestKey(schema: SchemaNode, path: Path, key: string): string {
-  const known = Object.keys(nodeAt(schema, path)?.properties ?? {});
+export function suggestKey(schema: SchemaNode, path: Path, key: string, kind?: unknown): string {
+  const sections = sectionsAt(schema, path);
+  const own = sections.find((node) => node.properties?.kind?.enum?.includes(kind)) ?? sections[0];
+  const known = Object.keys(own?.properties ?? {});
   const near = nearest(key, known);
   if (near !== null) return `did you mean \`${near}\`?`;
   const elsewhere = pathsOf(schema, []).filter((p) => p.at(-1) === key);

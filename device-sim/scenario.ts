@@ -1,4 +1,4 @@
-import type { AlarmRule, Severity } from '../model/alarm.ts';
+import type { Severity, ThresholdRule } from '../model/alarm.ts';
 import { SluiceError } from '../model/errors.ts';
 import { factory } from './scenarios/factory.ts';
 import { greenhouse } from './scenarios/greenhouse.ts';
@@ -62,7 +62,7 @@ export function scenarioOf(name: string): Scenario {
 }
 
 /** The alarm rules that suit a scenario, for its devices only, so that a first start shows alarms as well. */
-export function suggestedRules(name: string): AlarmRule[] {
+export function suggestedRules(name: string): ThresholdRule[] {
   const scenario = scenarioOf(name);
   const devices = [`${scenario.devicePrefix}-*`];
   return scenario.rules.map((rule) => ({ kind: 'threshold', devices, ...rule }));

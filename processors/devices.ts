@@ -46,6 +46,11 @@ export class Devices {
     }
   }
 
+  /** The number of a device by its name, −1 when it was never seen. */
+  numberOf(name: string): number {
+    return this.#ids.get(name) ?? -1;
+  }
+
   add(name: string): number {
     const bytes = utf8.encode(name);
     return this.find(bytes, 0, bytes.length);

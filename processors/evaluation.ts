@@ -1,3 +1,4 @@
+import type { Rollup } from '../model/rollup.ts';
 import type { BatchBuilder } from './batch-builder.ts';
 import { withRoom } from './columns.ts';
 import type { MessageReadings } from './decode/decoder.ts';
@@ -53,6 +54,7 @@ export class Evaluation {
     this.#options = options;
     this.#state = state;
     this.#out = out;
+    state.alarms.attach(options.partition, out.alarm);
     this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...state.windows.map((w) => w.operator.horizonMs));
     this.#ofTexts = state.windows.map((w) => w.operator).filter(takesTexts);
   }
@@ -75,7 +77,7 @@ export class Evaluation {
   take(message: MessageReadings, found: Int32Array, at: MessageAt): void {
     const { seen, time, windows, alarms, ledger, derived } = this.#state;
     const { device, receivedMs, offset, index, ledgerRow } = at;
-    const { partition, clockSkewMaxMs } = this.#options;
+    const { clockSkewMaxMs } = this.#options;
     const count = message.count;
     const aheadMs = receivedMs + clockSkewMaxMs;
     const number = ++this.#messageNumber;
@@ -86,6 +88,8 @@ export class Evaluation {
     let duplicates = 0;
     let lates = 0;
     let unchecked = 0;
+    let newestMs = Number.NEGATIVE_INFINITY;
+    alarms.beginMessage(device, offset, index);
     for (let i = 0; i < count; i++) {
       const series = found[i];
       const tsMs = message.tsMs[i];
@@ -108,6 +112,7 @@ export class Evaluation {
           continue;
         }
       } else unchecked++;
+      if (!untimed && tsMs > newestMs) newestMs = tsMs;
       if (series === seqSeries) ledger.sequence(ledgerRow, device, value);
       const text = message.hasText ? message.text[i] : '';
       readings.add(series, tsMs, value, text, receivedMs, offset, index, untimed);
@@ -123,15 +128,17 @@ export class Evaluation {
       if (Number.isNaN(value)) {
         for (const operator of this.#ofTexts) if (!operator.pushText(series, device, tsMs, text)) late = true;
         if (late) lates++;
+        if (alarms.wantsTexts) alarms.text(series, device, tsMs, text, i);
         continue;
       }
       for (let w = 0; w < windows.length; w++) {
         if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
       }
       if (late) lates++;
-      alarms.push(series, tsMs, value, partition, offset, index, i, this.#out.alarm);
+      alarms.push(series, device, tsMs, value, i);
     }
     if (derived?.isDue) this.#derive(derived, at, count);
+    alarms.endMessage(device, newestMs === Number.NEGATIVE_INFINITY ? Number.NaN : newestMs - receivedMs);
     counts.readingsDuplicate += duplicates;
     counts.readingsLate += lates;
     ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
@@ -140,36 +147,34 @@ export class Evaluation {
   /** What follows from the readings before goes the way of every reading. `ordinal`: behind those of the message. */
   #derive(derived: DerivedMetrics, { device, receivedMs, offset, index }: MessageAt, ordinal: number): void {
     const { windows, alarms } = this.#state;
-    const { counts, readings, alarm } = this.#out;
+    const { counts, readings } = this.#out;
     const emit: OnDerived = (series, tsMs, value, untimed) => {
       counts.readingsDerived++;
       readings.add(series, tsMs, value, '', receivedMs, offset, index, untimed, true);
       for (const { operator } of windows) operator.push(series, device, tsMs, value);
-      alarms.push(
-        series,
-        tsMs,
-        value,
-        this.#options.partition,
-        offset,
-        index,
-        ordinal + this.#derivedOfMessage++,
-        alarm,
-      );
+      alarms.push(series, device, tsMs, value, ordinal + this.#derivedOfMessage++);
     };
     derived.flush(emit);
     counts.derivedUnknown += derived.unknown;
     derived.unknown = 0;
   }
 
-  /** The frame has ended: corrections, then the windows that are due. */
-  endFrame(): void {
-    const { windows, time } = this.#state;
-    const emit = this.#out.rollup;
+  /** The frame has ended: corrections, then the windows that are due, then what the time that has passed means for alarms. */
+  endFrame(offset: number): void {
+    const { windows, time, alarms } = this.#state;
+    alarms.beginFrameEnd(offset);
+    const emit = alarms.wantsRollups ? this.#judgedRollup : this.#out.rollup;
     for (const { operator } of windows) operator.emitCorrections(emit);
     time.endFrame((device, eventMs) => {
       let next = Number.POSITIVE_INFINITY;
       for (const { operator } of windows) next = Math.min(next, operator.advance(device, eventMs, emit));
       return next;
     });
+    alarms.judgeTimers();
   }
+
+  readonly #judgedRollup = (rollup: Rollup): void => {
+    this.#out.rollup(rollup);
+    this.#state.alarms.rollup(rollup);
+  };
 }

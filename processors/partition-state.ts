@@ -79,6 +79,12 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
           },
         ]),
     {
+      name: 'conditions',
+      definition: '',
+      save: (out) => alarms.saveConditions(out),
+      restore: (from) => alarms.restoreConditions(from),
+    },
+    {
       name: 'ledger',
       definition: '',
       save: (out) => ledger.save(out),

@@ -8,6 +8,7 @@ import { decodeOperation, OPERATION_TOPIC, type Operation } from '../model/opera
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
+import { registryFacts } from './alarms/registry-facts.ts';
 import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 import {
@@ -97,15 +98,23 @@ export class PartitionPipeline {
     const series = new SeriesDictionary();
     const time = new EventTime(options.idleMs);
     const registry = new Registry(partition, series.devices);
+    const alarms = new Alarms(
+      options.rules,
+      series,
+      time,
+      {
+        clockMs: () => time.clockMs,
+        siteOf: (device) => registry.entry(device)?.site ?? '',
+        maintenance: options.maintenance ?? [],
+      },
+      registryFacts(registry),
+    );
+    registry.onChange((device) => alarms.deviceChanged(device));
     this.#state = {
       series,
       time,
       seen: new SeenTimes(),
-      alarms: new Alarms(options.rules, series, {
-        clockMs: () => time.clockMs,
-        siteOf: (device) => registry.entry(device)?.site ?? '',
-        maintenance: options.maintenance ?? [],
-      }),
+      alarms,
       derived: this.#derivedMetrics(options.derived ?? [], series, registry),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       registry,
@@ -159,7 +168,7 @@ export class PartitionPipeline {
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     const received = this.#messages(frame);
-    this.#evaluation.endFrame();
+    this.#evaluation.endFrame(offset);
     this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
     this.#state.registry.endFrame(offset, this.#out.device);
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
@@ -249,7 +258,10 @@ export class PartitionPipeline {
     try {
       const operation = isOperation ? decodeOperation(reader.payload()) : null;
       if (isClaim) this.#state.ledger.claim(decodeClaim(reader.payload()));
-      if (receivedMs < TS_END_MS) this.#state.time.tick(receivedMs);
+      if (receivedMs < TS_END_MS) {
+        this.#state.time.tick(receivedMs);
+        this.#state.alarms.clock();
+      }
       if (operation !== null) this.#operation(operation, reader.index);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;

@@ -158,9 +158,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'forget since when a condition holds at a restore',
-    file: 'processors/alarms/conditions/threshold.js',
-    from: 'this.#since[slot] = since;',
-    to: 'this.#since[slot] = 0;',
+    file: 'processors/alarms/conditions/levels.js',
+    from: 'this.#since[first + rung] = since;',
+    to: 'this.#since[first + rung] = 0;',
   },
   {
     name: 'save the rows of the ledger without what was counted',
