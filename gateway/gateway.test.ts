@@ -166,6 +166,12 @@ describe('queries', () => {
       `INSERT INTO rollups (window, device, metric, start, end, count, sum, min, max, avg, first, last, revision, \`partition\`) VALUES
        ('1m', 'pump-1', 'temperature', ${at(T0)}, ${at(T0 + 60_000)}, 60, 1, 1, 1, 1, 1, 1, 1, 0), ('1m', 'pump-1', 'temperature', ${at(T0)}, ${at(T0 + 60_000)}, 61, 2, 2, 2, 2, 2, 2, 2, 0)`,
     );
+    await parts.writer.command(
+      `INSERT INTO rollups (window, device, metric, start, end, count, revision, phase, extra, label) VALUES
+       ('1m', 'pump-1', 'temperature', ${at(T0 - 60_000)}, ${at(T0)}, 60, 1, 'final', map(), ''),
+       ('runs', 'pump-1', 'temperature', ${at(T0)}, ${at(T0 + 9_000)}, 5, 2, 'early', map('p99.9', 7.25, 'le_inf', 5), 'on'),
+       ('runs', 'pump-1', 'temperature', ${at(T0 + 1)}, ${at(T0 + 1)}, 0, 3, 'corrected', map(), '')`,
+    );
     expect((await get('/api/alarms')).body).toMatchObject({
       alarms: [{ id: 'a2', state: 'raised', raisedMs: T0 + 1000, clearedMs: null }],
     });
@@ -177,8 +183,13 @@ describe('queries', () => {
     expect(quarantined).toMatchObject({ messages: [{ reason: 'not JSON', payloadBytes: 600 }] });
     expect(quarantined.messages[0].payload).toMatch(/^\{\uFFFDA+$/);
     expect((await get(`/api/devices/pump-1/rollups?from=${T0 - 1}`)).body).toMatchObject({
-      rollups: [{ window: '1m', count: 61, revision: 2 }],
+      rollups: [
+        { window: '1m', count: 61, revision: 2, phase: 'final', extra: {}, label: '' },
+        { window: 'runs', count: 5, phase: 'early', extra: { 'p99.9': 7.25, le_inf: 5 }, label: 'on' },
+      ],
     });
+    const newest = await get(`/api/devices/pump-1/rollups?from=${T0 - 60_000}&newest=true`);
+    expect((newest.body as { rollups: { startMs: number }[] }).rollups.map((r) => r.startMs)).toEqual([T0, T0]);
   });
 
   it.each([

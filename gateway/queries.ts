@@ -1,3 +1,4 @@
+import type { RollupPhase } from '../model/rollup.ts';
 import type { StoreGate } from './store-gate.ts';
 
 /** Everything that the gateway asks of the store, but for the series of a chart (series.ts). Times are epoch milliseconds. */
@@ -45,21 +46,35 @@ export interface RollupRow {
   first: number;
   last: number;
   revision: number;
+  phase: RollupPhase;
+  /** Further aggregates by name (docs/windows.md); empty when the window has none. */
+  extra: Record<string, number>;
+  /** What the window of a state lasted in; '' for all others. */
+  label: string;
 }
 
+/** Rollups, the newest first; with `newest` only the newest one of each window and metric. */
 export async function listRollups(
   store: StoreGate,
-  options: { device: string; metric: string; window: string; fromMs: number; toMs: number; limit: number },
+  options: {
+    device: string;
+    metric: string;
+    window: string;
+    fromMs: number;
+    toMs: number;
+    newest: boolean;
+    limit: number;
+  },
 ): Promise<RollupRow[]> {
   const rows = await store.query<RollupRow>(
     `SELECT window, metric, ${ms('start')} AS startMs, ${ms('end')} AS endMs,
-            count, sum, min, max, avg, first, last, revision
+            count, sum, min, max, avg, first, last, revision, phase, extra, label
      FROM rollups FINAL
-     WHERE device = {device:String}
+     WHERE device = {device:String} AND count > 0
        AND start >= fromUnixTimestamp64Milli({fromMs:Int64}) AND start < fromUnixTimestamp64Milli({toMs:Int64})
        ${options.metric === '' ? '' : 'AND metric = {metric:String}'}
        ${options.window === '' ? '' : 'AND window = {window:String}'}
-     ORDER BY startMs DESC, window, metric LIMIT {limit:UInt32}`,
+     ORDER BY startMs DESC, window, metric ${options.newest ? 'LIMIT 1 BY window, metric' : ''} LIMIT {limit:UInt32}`,
     options,
   );
   return rows.map((r) => ({ ...r, startMs: Number(r.startMs), endMs: Number(r.endMs), count: Number(r.count) }));

@@ -8,6 +8,8 @@ import { eventually, type Program, startProgram } from './program.ts';
 
 const config = `
 version: 1
+windows:
+  - { name: 5s, sizeMs: 5s, metrics: [pressure], aggregates: [stddev, rate, p99.9, { histogram: [5] }] }
 alarms:
   - name: too-hot
     metric: temperature
@@ -135,6 +137,31 @@ describe.skipIf(!browserIsThere())('the page', () => {
     await row.waitFor();
     expect(await row.locator('code').textContent()).toBe('{broken');
     expect((await row.locator('.quarantine-reason').textContent())?.length).toBeGreaterThan(3);
+  });
+
+  it('has a table of percentiles and the like where a window computes them', async () => {
+    const startMs = Math.floor(Date.now() / 5000) * 5000 - 10_000;
+    for (const [ms, pressure] of [
+      [0, 4],
+      [1000, 8],
+      [12_000, 1],
+    ]) {
+      const payload = JSON.stringify({ ts: startMs + ms, pressure });
+      await client.publishAsync('devices/press/telemetry', payload, { qos: 1 });
+    }
+    await eventually('the rollup', async () => {
+      const [row] = await program.query<{ n: string }>(
+        "SELECT count() AS n FROM sluice.rollups WHERE device = 'press'",
+      );
+      return row.n !== '0';
+    });
+    const page = await open('#device=press');
+    const cells = page.locator('.aggregates tbody tr').first().locator('td');
+    await cells.nth(5).waitFor();
+    expect((await page.locator('.aggregates thead th').allTextContents()).join(' ')).toBe(
+      'metric since stddev rate p99.9 le_5 le_inf',
+    );
+    expect((await cells.allTextContents()).slice(1)).toEqual(['2.8284', '4', '4.0148', '1', '2']);
   });
 
   it('is dark or light as the system says, until the reader chooses; the choice is remembered', async () => {

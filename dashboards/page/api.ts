@@ -119,6 +119,17 @@ export interface LedgerBalance {
   gaps: { seen: number; missing: number; devices: { device: string; missing: number }[] };
 }
 
+export interface Rollup {
+  window: string;
+  metric: string;
+  startMs: number;
+  endMs: number;
+  count: number;
+  phase: 'early' | 'final' | 'corrected';
+  extra: Record<string, number>;
+  label: string;
+}
+
 /** What went wrong with a request, in words for people. */
 export class ApiError extends Error {
   readonly status: number;
@@ -172,6 +183,8 @@ export const api = {
         `&from=${Math.floor(ask.fromMs)}&to=${Math.ceil(ask.toMs)}&points=${ask.points}`,
       signal,
     ),
+  newestRollups: (device: string, signal?: AbortSignal) =>
+    get<{ rollups: Rollup[] }>(`devices/${encode(device)}/rollups?newest=true&limit=500`, signal),
   alarms: (state: 'open' | 'all', limit: number) => get<{ alarms: Alarm[] }>(`alarms?state=${state}&limit=${limit}`),
   ledger: () => get<LedgerBalance>('ledger'),
   quarantine: (limit: number) => get<{ messages: Quarantined[] }>(`quarantine?limit=${limit}`),

@@ -1,3 +1,4 @@
+import { Aggregates } from './aggregates.ts';
 import { ApiError, api, type DeviceDetail, type LiveReading, type Metric } from './api.ts';
 import { Chart } from './chart.ts';
 import { h, notice, setText } from './dom.ts';
@@ -38,6 +39,7 @@ export class Explorer {
   readonly #charts = h('div', { class: 'charts' });
   readonly #foot = h('p', { class: 'chart-foot' });
   readonly #hover = h('span', { class: 'hover-time' });
+  readonly #aggregates = new Aggregates();
   readonly #picker: RangePicker;
   #view: View = { device: '', metrics: [], range: { live: '5m' } };
   #detail: DeviceDetail | null = null;
@@ -57,6 +59,7 @@ export class Explorer {
       h('header', {}, h('div', { class: 'device-head' }, this.#title, this.#seen), this.#picker.root),
       this.#chips,
       this.#charts,
+      this.#aggregates.root,
       h('footer', {}, this.#foot, this.#hover),
     );
     new ResizeObserver(() => this.#resize()).observe(this.#charts);
@@ -77,6 +80,7 @@ export class Explorer {
     if (otherDevice) {
       this.#detail = null;
       this.#chips.replaceChildren();
+      this.#aggregates.clear();
       this.#say();
       await this.#loadDetail(true);
       if (view !== this.#view) return;
@@ -147,6 +151,7 @@ export class Explorer {
       if (device !== this.#view.device) return;
       const before = this.#detail?.metrics.map((m) => m.metric).join('\n');
       this.#detail = detail;
+      void this.#aggregates.load(device, () => this.#metrics(), this.#handlers.nowMs());
       if (before !== detail.metrics.map((m) => m.metric).join('\n')) this.#showChips();
       this.#sayValues();
       if (!first && before === undefined) this.#start();
@@ -165,6 +170,7 @@ export class Explorer {
     const metrics = this.#metrics();
     if (this.#view.device === '' || metrics.length === 0) return;
     this.#sayChosen(metrics);
+    this.#aggregates.show(metrics, this.#handlers.nowMs());
     this.#stop();
     this.#charts.replaceChildren();
     this.#drawn = metrics.map((metric) => {
