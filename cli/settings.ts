@@ -41,7 +41,9 @@ export function loadSettings(options: StartOptions, role?: Role): Settings {
   const { data, mqtt, http, clickhouseHttp, kafka, clickhouse } = options;
   const file = configFileOf({ file: options.config }) ?? undefined;
   const health = role === undefined || options.health === undefined ? undefined : { role, address: options.health };
-  const loaded = loadConfig({ file, overrides: { data, mqtt, http, clickhouseHttp, kafka, clickhouse, health } });
+  const overrides = { data, mqtt, http, clickhouseHttp, kafka, clickhouse, health };
+  // A role that is restarted must not stay away because of a device list that somebody is just writing.
+  const loaded = loadConfig({ file, overrides, checkDevices: process.connected !== true });
   const simulate = options.simulate ?? null;
   const config = simulate === null || file !== undefined ? loaded : withAlarms(loaded, suggestedRules(simulate));
   if (simulate !== null) scenarioOf(simulate);

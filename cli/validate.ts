@@ -6,7 +6,7 @@ import { SluiceError } from '../model/errors.ts';
 export function validate(file: string): void {
   try {
     // Certificates and password files may belong to another machine; that they are missing here is no fault of the file.
-    const config = loadConfig({ file, checkFiles: false });
+    const config = loadConfig({ file, checkFiles: false, checkDevices: true });
     const { windows, alarms, access } = config;
     const named = (items: readonly { name: string }[]): string =>
       items.length === 0 ? 'none' : items.map((item) => item.name).join(', ');

@@ -152,6 +152,38 @@ export function kinds<const Sections extends readonly [z.ZodObject, ...z.ZodObje
   return z.preprocess(withKind, z.discriminatedUnion('kind', sections)).meta({ description, 'x-type': 'section' });
 }
 
+/** A mapping of names that the user chooses, kept as pairs in the order of the names. */
+export function pairs<Of extends 'text' | 'number'>(description: string, of: Of) {
+  type Value = Of extends 'text' ? string : number;
+  return z
+    .unknown()
+    .transform((given, context): [string, Value][] => {
+      const value = given ?? {};
+      if (typeof value !== 'object' || Array.isArray(value)) {
+        context.addIssue({
+          code: 'custom',
+          message: 'not a mapping',
+          params: { remedy: 'write NAME: VALUE below it' },
+        });
+        return z.NEVER;
+      }
+      const wanted = of === 'text' ? 'string' : 'number';
+      const found = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+      for (const [name, item] of found) {
+        if (typeof item === wanted) continue;
+        const remedy = of === 'text' ? 'put it in quotes' : 'write a number, as 35 or 7.1';
+        context.addIssue({ code: 'custom', path: [name], message: `this is not a ${of}`, params: { remedy } });
+      }
+      return found as [string, Value][];
+    })
+    .meta({
+      description,
+      'x-type': `mapping of ${of}s`,
+      type: 'object',
+      additionalProperties: { type: of === 'text' ? 'string' : 'number' },
+    });
+}
+
 /** A list; an empty value means an empty list. */
 export function list<Item extends z.ZodType>(description: string, item: Item) {
   return z.preprocess((value) => value ?? [], z.array(item)).meta({ description, 'x-type': 'list' });

@@ -4,6 +4,7 @@ import { SluiceError } from '../model/errors.ts';
 import { explainIssues, type Finding, valueAt } from './explain.ts';
 import { formatPath, type Path, type Problem, renderProblem } from './problem.ts';
 import { relations } from './relations.ts';
+import { deviceFileFindings } from './relations-devices.ts';
 import { salvage } from './salvage.ts';
 import { type Config, configJsonSchema, configSchema, type DraftConfig, VERSION } from './schema.ts';
 import { readYaml, type YamlText } from './yaml.ts';
@@ -31,6 +32,8 @@ export interface LoadOptions {
   cwd?: string;
   /** Whether certificate and password files must be readable now. On by default; off to check a file that is for another machine. */
   checkFiles?: boolean;
+  /** Whether what stands in the file of devices must be right, when it can be read; as checkFiles when absent. */
+  checkDevices?: boolean;
 }
 
 const FILE_DEFAULT = 'sluice.yaml';
@@ -57,7 +60,10 @@ export function loadConfig(options: LoadOptions = {}): Config {
 
   const raw = withOverrides(yaml === null ? { version: VERSION } : (yaml.value ?? {}), overrides);
   const baseDir = file === null ? cwd : dirname(resolve(cwd, file));
-  const { findings, config } = check(raw, baseDir, options.checkFiles ?? true);
+  const { findings, config } = check(raw, baseDir, {
+    files: options.checkFiles ?? true,
+    devices: options.checkDevices ?? options.checkFiles ?? true,
+  });
   const problems = [...places.ofYaml(), ...findings.map((finding) => places.of(finding, raw))];
   if (config === null || problems.length > 0) throw invalid(file, problems);
   return freeze(config);
@@ -137,20 +143,24 @@ function put(target: unknown, path: Path, value: unknown): unknown {
  * useless. Files that it names need not be there.
  */
 export function checkSettings(raw: unknown, baseDir: string): { findings: Finding[]; config: Config | null } {
-  const { findings, config } = check(raw, baseDir, false);
+  const { findings, config } = check(raw, baseDir, { files: false, devices: false });
   return { findings, config: config === null ? null : freeze(config) };
 }
 
 function check(
   raw: unknown,
   baseDir: string,
-  checkFiles: boolean,
+  wanted: { files: boolean; devices: boolean },
 ): { findings: Finding[]; config: DraftConfig | null } {
   const parsed = configSchema.safeParse(raw);
   if (parsed.success) {
     const config = resolvePaths(parsed.data, baseDir);
     const findings: Finding[] = relations(config);
-    if (checkFiles) findings.push(...unreadableFiles(config));
+    const unreadable = unreadableFiles(config);
+    if (wanted.files) findings.push(...unreadable);
+    if (wanted.devices && !unreadable.some(({ path }) => path[0] === 'devices')) {
+      findings.push(...deviceFileFindings(config));
+    }
     return { findings, config };
   }
   const findings = explainIssues(parsed.error.issues, raw, configJsonSchema());
@@ -188,6 +198,7 @@ const FILES: readonly Path[] = [
   ['log', 'kafka', 'caFile'],
   ['log', 'kafka', 'sasl', 'passwordFile'],
   ['store', 'passwordFile'],
+  ['devices', 'file'],
 ];
 
 function resolvePaths(config: DraftConfig, baseDir: string): DraftConfig {

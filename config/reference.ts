@@ -66,6 +66,8 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   readingsTtlMs: 365d
 `,
   devices: `devices:
+  registry:
+    - { id: pump-7, name: Pump 7, site: north, model: P200, tags: { line: a }, thresholds: { pressure_max: 7.5 } }
   payload:
     - { match: "greenhouse-*", format: json }
     - { match: "*", format: json }
@@ -236,6 +238,9 @@ function kindOf(node: SchemaNode): string {
       return 'path';
     case 'section':
       return 'mapping';
+    case 'mapping of texts':
+    case 'mapping of numbers':
+      return inner['x-type'];
     case 'list':
       return rowsBelow(inner) === null && inner.items?.anyOf === undefined ? 'list of texts' : 'list';
   }

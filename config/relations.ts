@@ -3,6 +3,7 @@ import { collide, formatAddress } from './address.ts';
 import type { Finding } from './explain.ts';
 import type { Path } from './problem.ts';
 import { clip, formatQuantity } from './quantity.ts';
+import { deviceRelations } from './relations-devices.ts';
 import { ruleRelations } from './relations-rules.ts';
 import { tierRelations } from './relations-tiers.ts';
 import type { DraftConfig } from './schema.ts';
@@ -25,6 +26,7 @@ export function relations(config: DraftConfig): Relation[] {
     ...kafkaRelations(config),
     ...processorRelations(config),
     ...storeRelations(config),
+    ...deviceRelations(config),
     ...ruleRelations(config),
     ...tierRelations(config),
   ];

@@ -3,9 +3,9 @@ import { address, checkedText, choice, duration, path, section } from './fields.
 import { maintenanceSection } from './schema-alarm-life.ts';
 import { alarmsSection } from './schema-alarms.ts';
 import { derivedSection } from './schema-derived.ts';
+import { devicesSection } from './schema-devices.ts';
 import { accessSection, mqttSection } from './schema-door.ts';
 import { logSection, processorsSection, storeSection } from './schema-engines.ts';
-import { devicesSection } from './schema-rules.ts';
 import { tiersSection } from './schema-tiers.ts';
 import { windowsSection } from './schema-windows.ts';
 
@@ -126,7 +126,7 @@ export interface SchemaNode {
   minimum?: number;
   maximum?: number;
   pattern?: string;
-  additionalProperties?: boolean;
+  additionalProperties?: boolean | SchemaNode;
   'x-type'?: string;
   'x-nullable'?: boolean;
   'x-min'?: number;

@@ -5,6 +5,7 @@ import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
 import { chartSourcesOf } from '../chart-sources.ts';
 import { supervisionFromParent } from '../child.ts';
+import { watchDeclaredDevices } from '../declared-devices.ts';
 import { openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { VitalSigns } from '../measure/vitals.ts';
@@ -25,6 +26,8 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
     log,
     store,
     http: config.gateway.listen,
+    commands: config.gateway.commands,
+    userHeader: config.gateway.userHeader,
     pageDir: fileURLToPath(new URL('../../dashboards/page/', import.meta.url)),
     clock: systemClock,
     logger,
@@ -39,6 +42,7 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
       },
     },
   });
+  const declared = watchDeclaredDevices(config, (devices) => gateway.declareDevices(devices), systemClock, logger);
   return {
     failed: new Promise(() => {}),
     observed: {
@@ -51,6 +55,7 @@ export async function openGatewayRole(settings: Settings, logger: Logger): Promi
       metrics: () => gateway.ownMetrics(),
     },
     async close() {
+      declared.cancel();
       await gateway.close();
       signs.close();
       await store.close();
