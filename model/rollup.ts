@@ -3,6 +3,8 @@ export interface Rollup {
   window: string;
   /** What the window is keyed by: the device id; for a group its value, as `plant-7`. */
   device: string;
+  /** For a group what it is a value of, as `site` or `tag:line`; absent for devices. */
+  grouping?: string;
   metric: string;
   startMs: number;
   endMs: number;

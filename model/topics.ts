@@ -2,6 +2,8 @@
 export const TELEMETRY = 'telemetry';
 /** Alarm events: frames whose messages carry one CloudEvent each. Partitioned like TELEMETRY: events of partition p are in partition p. */
 export const ALARMS = 'alarms';
+/** What partitions have of the windows of groups (processors/groups/partial.ts); all of one group meet in one partition. */
+export const PARTIALS = 'partials';
 /** What people and programs ask for (model/operation.ts): one partition, so that it has one order. The door takes it into TELEMETRY. */
 export const OPERATIONS = 'operations';
 /** Consumer group of the doors at OPERATIONS. */

@@ -23,6 +23,8 @@ import {
   type StoredFrames,
 } from './batch-output.ts';
 
+import type { OutgoingPartial } from './groups/partial.ts';
+
 /** Where rows go: the blocks of the store, or what a test puts in their place. */
 export interface Blocks {
   readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'finish'>;
@@ -74,6 +76,7 @@ export class BatchBuilder {
   #counted: BatchCounts = this.counts;
   #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
   #replayedRows = 0;
+  #partials: OutgoingPartial[] = [];
 
   constructor(partition: number, names: SeriesNames, lastAlarm: LastAlarm | null, blocks: Blocks) {
     this.#partition = partition;
@@ -115,6 +118,10 @@ export class BatchBuilder {
     }
     this.readings = this.#ownReadings;
   }
+
+  readonly partial = (partial: OutgoingPartial): void => {
+    this.#partials.push(partial);
+  };
 
   readonly rollup = (rollup: Rollup): void => {
     this.counts.rollupsEmitted++;
@@ -163,8 +170,10 @@ export class BatchBuilder {
         devices: this.#devices.finish(),
       },
       alarmFrames: this.#outbox.take(),
+      partials: this.#partials,
       counts: this.#counted,
     };
+    this.#partials = [];
     this.#counted = noCounts();
     this.#replayedBlocks = [];
     this.#replayedRows = 0;

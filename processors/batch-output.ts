@@ -1,5 +1,6 @@
 import type { AlarmEvent } from '../model/alarm.ts';
 import type { TableName } from '../store/store.ts';
+import type { OutgoingPartial } from './groups/partial.ts';
 
 /** What came of a batch of frames of one partition: blocks for the store, events for the log, and counts. */
 export interface BatchOutput {
@@ -7,6 +8,8 @@ export interface BatchOutput {
   rows: Record<TableName, number>;
   /** Frames for ALARMS, in order. */
   alarmFrames: Uint8Array<ArrayBuffer>[];
+  /** What is told of the windows of groups, in order. */
+  partials: OutgoingPartial[];
   counts: BatchCounts;
 }
 

@@ -171,6 +171,8 @@ export class Evaluation {
       return next;
     });
     alarms.judgeTimers();
+    let told = 0;
+    for (const group of this.#state.groups) told = group.tell(offset, told, this.#out.partial);
   }
 
   readonly #judgedRollup = (rollup: Rollup): void => {

@@ -1,6 +1,7 @@
 import type { WindowSpec } from '../model/window.ts';
 import type { Alarms, Orphan } from './alarms/alarms.ts';
 import type { DerivedMetrics } from './derived/derived.ts';
+import type { GroupWindow } from './groups/group-window.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
@@ -32,6 +33,8 @@ export interface PartitionState {
   ledger: Ledger;
   registry: Registry;
   windows: { spec: WindowSpec; operator: WindowOperator }[];
+  /** Those of the windows that are of groups: they tell what this partition has. */
+  groups: readonly GroupWindow[];
 }
 
 interface Part {

@@ -24,13 +24,15 @@ import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
 import { DerivedMetrics } from './derived/derived.ts';
 import { Evaluation } from './evaluation.ts';
+import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, saveState } from './partition-state.ts';
 import { Registry } from './registry/registry.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
 import { EventTime } from './windows/event-time.ts';
-import { openWindow } from './windows/window.ts';
+import { FilteredWindow } from './windows/filtered.ts';
+import { openWindow, type WindowOperator } from './windows/window.ts';
 
 /** What is the same for all partitions. Passed to the worker threads as it is. */
 export interface PipelineOptions {
@@ -110,6 +112,13 @@ export class PartitionPipeline {
       registryFacts(registry),
     );
     registry.onChange((device) => alarms.deviceChanged(device));
+    const groups: GroupWindow[] = [];
+    const open = (spec: WindowSpec): WindowOperator => {
+      if (!isGroupSpec(spec)) return openWindow(spec, series, time, registry);
+      const group = new GroupWindow(spec, partition, series, time, registry);
+      groups.push(group);
+      return spec.where === '' ? group : new FilteredWindow(spec, group, series, registry);
+    };
     this.#state = {
       series,
       time,
@@ -118,7 +127,8 @@ export class PartitionPipeline {
       derived: this.#derivedMetrics(options.derived ?? [], series, registry),
       ledger: new Ledger(partition, options.ledgerMs, series.devices),
       registry,
-      windows: options.windows.map((spec) => ({ spec, operator: openWindow(spec, series, time, registry) })),
+      groups,
+      windows: options.windows.map((spec) => ({ spec, operator: open(spec) })),
     };
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
     const made = new Map<FormatName, PayloadDecoder>();

@@ -11,9 +11,15 @@ import { SluiceError } from '../model/errors.ts';
  * the bytes can hold.
  */
 export class StateWriter {
-  #bytes = new Uint8Array(64 * 1024);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #at = 0;
+
+  /** It grows; `size` is what it begins with, bytes. */
+  constructor(size = 64 * 1024) {
+    this.#bytes = new Uint8Array(size);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return;
@@ -49,7 +55,11 @@ export class StateWriter {
 
   /** A part of its own, which a reader can pass over. */
   part(part: StateWriter): void {
-    const bytes = part.#bytes.subarray(0, part.#at);
+    this.bytes(part.#bytes.subarray(0, part.#at));
+  }
+
+  /** Read again by `bytes` or `part`. */
+  bytes(bytes: Uint8Array): void {
     this.varint(bytes.length);
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#at);
@@ -120,9 +130,14 @@ export class StateReader {
   }
 
   part(): StateReader {
+    return new StateReader(this.bytes());
+  }
+
+  /** A view of the bytes of a part. */
+  bytes(): Uint8Array {
     const length = this.count();
     this.#at += length;
-    return new StateReader(this.#bytes.subarray(this.#at - length, this.#at));
+    return this.#bytes.subarray(this.#at - length, this.#at);
   }
 
   end(): void {
