@@ -83,7 +83,7 @@ const aggregate = parsed<AggregateSpec>(parseAggregate).meta({
 const nameOf = (spec: AggregateSpec): string => (spec.kind === 'percentile' ? `p${spec.percent}` : spec.kind);
 
 export const aggregates = list(
-  'What is computed beyond count, sum, min, max, avg, first and last: `stddev`, `delta`, `rate`, `time_avg`, `distinct`, percentiles such as `p50` or `p99.9`, and `{histogram: [1, 5, 10]}`. They stand in the column `extra` of the rollups. Each takes time and memory (docs/windows.md).',
+  'What is computed beyond count, sum, min, max, avg, first and last: `stddev`, `delta`, `rate`, `time_avg`, `distinct`, percentiles such as `p50` or `p99.9`, and `{histogram: [1, 5, 10]}`. They stand in the column `extra` of the rollups. Each takes time and memory (docs/aggregates.md).',
   aggregate,
 )
   .superRefine((specs: AggregateSpec[], context) => {

@@ -47,7 +47,7 @@ export interface RollupRow {
   last: number;
   revision: number;
   phase: RollupPhase;
-  /** Further aggregates by name (docs/windows.md); empty when the window has none. */
+  /** Further aggregates by name (docs/aggregates.md); empty when the window has none. */
   extra: Record<string, number>;
   /** What the window of a state lasted in; '' for all others. */
   label: string;
