@@ -12,6 +12,7 @@ import type { TestCommand } from './test.ts';
 import type { TraceCommand } from './trace.ts';
 import { VERSION } from './version.ts';
 import type { WhyCommand } from './why.ts';
+import type { WhyNotCommand } from './why-not.ts';
 
 /**
  * The one file that knows commander: what is asked for on the command line, and which function does it. A command's code is
@@ -107,6 +108,21 @@ withSettings(program.command('why'))
   .option('--json', 'print the story as JSON')
   .addHelpText('after', '\nExit codes: 0 told, 2 there is no such alarm, 1 it could not be found out.')
   .action(async (id: string, options: WhyCommand) => (await import('./why.ts')).why(id, options));
+
+withSettings(program.command('why-not'))
+  .description('tell how near a rule came to its alarm on a device, and what was missing')
+  .argument('<rule>', 'name of the rule')
+  .argument('<device>', 'device id')
+  .option('--from <time>', 'epoch, ISO 8601, or how long ago as in 6h (default: 6h)')
+  .option('--to <time>', 'the same (default: now)')
+  .option('--json', 'print the result as JSON')
+  .addHelpText(
+    'after',
+    '\nThe past is read from the log and run through the engine.\nExit codes: 0 told, 2 the device was not heard of, 1 it could not be found out.',
+  )
+  .action(async (rule: string, device: string, options: WhyNotCommand) =>
+    (await import('./why-not.ts')).whyNot(rule, device, options),
+  );
 
 withSettings(program.command('backtest'))
   .description('run other rules over the past and print the difference with what is deployed')

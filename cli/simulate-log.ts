@@ -10,9 +10,9 @@ import { loadSettings, onKafka } from './settings.ts';
 import type { SimulateCommand } from './simulate.ts';
 import { timeOf } from './time-argument.ts';
 
-/** Time that one frame spans, and how many appends share a flush. */
+/** Time that one frame spans, and that shares a flush: what is flushed together gets the time of the last of it. */
 const FRAME_MS = 10_000;
-const APPENDS_IN_FLIGHT = 512;
+const FLUSH_MS = 300_000;
 const DAY_MS = 86_400_000;
 
 /**
@@ -39,6 +39,7 @@ export async function simulateIntoLog(scenario: string, options: SimulateCommand
   let frames = 0;
   try {
     let waiting: Promise<unknown>[] = [];
+    let flushedMs = fromMs;
     const flush = async (): Promise<void> => {
       await Promise.all(waiting);
       waiting = [];
@@ -46,7 +47,10 @@ export async function simulateIntoLog(scenario: string, options: SimulateCommand
     const append = async (frame: FleetFrame): Promise<void> => {
       // What was appended before has the time that it was given then.
       if (frame.atMs > clock.nowMs()) {
-        if (waiting.length >= APPENDS_IN_FLIGHT) await flush();
+        if (frame.atMs - flushedMs >= FLUSH_MS) {
+          await flush();
+          flushedMs = frame.atMs;
+        }
         clock.advance(frame.atMs - clock.nowMs());
       }
       waiting.push(log.append(TELEMETRY, frame.partition, frame.bytes));

@@ -8,6 +8,7 @@ import { decodeOperation, OPERATION_TOPIC, type Operation } from '../model/opera
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
+import type { Explanation } from './alarms/condition.ts';
 import { registryFacts } from './alarms/registry-facts.ts';
 import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
@@ -161,6 +162,12 @@ export class PartitionPipeline {
   /** False while something of the state that it began with has yet to be emitted; it cannot be saved before. */
   get canSave(): boolean {
     return this.#orphans.length === 0;
+  }
+
+  /** How near each rule is for a device; nothing for one that was never heard of. */
+  explain(device: string): Explanation[] {
+    const number = this.#state.series.devices.numberOf(device);
+    return number === -1 ? [] : this.#state.alarms.explain(number);
   }
 
   /** The state before the next frame. */

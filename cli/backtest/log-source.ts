@@ -10,6 +10,8 @@ export interface PastSpan {
   toMs: number;
   /** Whether a device is wanted; null takes all without a look. */
   wanted: ((device: string) => boolean) | null;
+  /** One partition alone; all of them when it is left out. */
+  partition?: number;
 }
 
 const READ_BYTES = 1 << 20;
@@ -32,7 +34,9 @@ export interface Passed {
  */
 export async function* logFrames(log: Log, span: PastSpan, passed: Passed): AsyncGenerator<OfflineFrame> {
   const filter = span.wanted === null ? null : new FrameFilter(span.wanted);
-  const cursors = await Promise.all(Array.from({ length: log.partitions }, (_, p) => Cursor.open(log, p, span)));
+  const all = Array.from({ length: log.partitions }, (_, p) => p);
+  const read = span.partition === undefined ? all : [span.partition];
+  const cursors = await Promise.all(read.map((p) => Cursor.open(log, p, span)));
   for (;;) {
     let next: Cursor | null = null;
     for (const cursor of cursors) {
