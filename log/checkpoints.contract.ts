@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PatchedBytes, PatchWriter } from '../model/patch.ts';
 import type { Checkpoints } from './checkpoints.ts';
 
 export type OnDamaged = (problem: { partition: number; what: string }) => void;
@@ -106,6 +107,57 @@ export function checkpointsContract(engine: string, options: CheckpointsContract
       expect((await (await open()).load(1))!.offsetNext).toBe(1);
     });
 
+    test('builds a checkpoint of changes upon changes, and the whole again when they become many', async () => {
+      const first = await open();
+      let state = filled(600_000, 1);
+      await first.save(0, { offsetNext: 0, state });
+      for (let i = 1; i <= 150; i++) {
+        const { patch, after } = changed(state, i);
+        state = after;
+        await first.saveChange(0, { offsetNext: i, after: i - 1, patch, stateBytes: state.length });
+        if (i % 50 === 1) expect((await first.load(0))!).toMatchObject({ offsetNext: i });
+      }
+      await first.close();
+      const again = await open();
+      const found = (await again.load(0))!;
+      expect(found.offsetNext).toBe(150);
+      expect(Buffer.compare(found.state, state)).toBe(0);
+      expect(damaged).toEqual([]);
+    });
+
+    test('takes a change only upon what it saved itself last', async () => {
+      const checkpoints = await open();
+      const state = filled(100, 1);
+      const { patch, after } = changed(state, 1);
+      const change = { offsetNext: 2, after: 1, patch, stateBytes: after.length };
+      await expect(checkpoints.saveChange(0, change)).rejects.toMatchObject({ code: 'CHECKPOINT_APART' });
+      await checkpoints.save(0, { offsetNext: 1, state });
+      await expect(checkpoints.saveChange(0, { ...change, after: 0 })).rejects.toMatchObject({
+        code: 'CHECKPOINT_APART',
+      });
+      expect(await checkpoints.load(0)).toEqual({ offsetNext: 1, state });
+    });
+
+    test('passes over a damaged change for what came before it', async () => {
+      const first = await open();
+      const state = filled(1000, 1);
+      await first.save(1, { offsetNext: 1, state });
+      const one = changed(state, 1);
+      await first.saveChange(1, { offsetNext: 2, after: 1, patch: one.patch, stateBytes: one.after.length });
+      const two = changed(one.after, 2);
+      await first.saveChange(1, { offsetNext: 3, after: 2, patch: two.patch, stateBytes: two.after.length });
+      await first.close();
+      await place.damageNewest(1);
+      const again = await open();
+      expect(await again.load(1)).toEqual({ offsetNext: 2, state: one.after });
+      expect(damaged).toHaveLength(1);
+      // A whole one takes the other place; changes of another state that lie there are not taken for its own.
+      for (let i = 4; i < 8; i++) {
+        await again.save(1, { offsetNext: i, state: filled(50, i) });
+        expect(await again.load(1)).toEqual({ offsetNext: i, state: filled(50, i) });
+      }
+    });
+
     test('sees what another process saved', async () => {
       const [one, other] = [await open(), await open()];
       await one.save(0, { offsetNext: 1, state: filled(10, 1) });
@@ -121,4 +173,16 @@ function filled(bytes: number, seed: number): Uint8Array {
   const out = new Uint8Array(bytes);
   for (let i = 0; i < bytes; i++) out[i] = (i * 31 + seed * 17) & 255;
   return out;
+}
+
+/** A few bytes are others, a few more than before. */
+function changed(state: Uint8Array, seed: number): { patch: Uint8Array; after: Uint8Array } {
+  const patch = new PatchWriter();
+  const at = (seed * 7919) % state.length;
+  patch.copy(0, at);
+  patch.put(filled(3000, seed));
+  patch.copy(at, state.length - at);
+  const patched = new PatchedBytes(state);
+  patched.apply(patch.finish());
+  return { patch: patch.finish(), after: patched.finish() };
 }

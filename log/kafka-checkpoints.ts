@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { SluiceError } from '../model/errors.ts';
-import type { Checkpoint, Checkpoints } from './checkpoints.ts';
+import { PatchedBytes } from '../model/patch.ts';
+import { apart, type Checkpoint, type CheckpointChange, type Checkpoints, isTooMuch } from './checkpoints.ts';
 import {
   type Admin,
   EARLIEST,
@@ -25,7 +26,12 @@ import { readU64, writeU64 } from './lmdb-codec.ts';
  *     key      slot / chunk, such as 1/0: slots 0 and 1 are written in turn, and compaction keeps the newest of each
  *     value    16 bytes id   u32 chunk   u32 chunks   u64 offsetNext   u64 stateBytes   u32 crc32   u8 slot   the chunk
  *
- * crc32 is of offsetNext, stateBytes and the whole state. A checkpoint is complete when all chunks of an id are there and the checksum holds; the newest complete one counts, whoever wrote
+ * A change of a checkpoint is one more record, of at most one chunk, with the id of the checkpoint that it lies upon:
+ *
+ *     key      slot / p number, such as 1/p3: the number counts from 1
+ *     value    the same, with the number for the chunk, 0 for the chunks, and the patch (model/patch.ts) for the chunk's bytes
+ *
+ * crc32 is of offsetNext, stateBytes and the whole state (of a change: the id, the number and the patch besides). A checkpoint is complete when all chunks of an id are there and the checksum holds; the newest complete one counts, whoever wrote
  * it. What lies before the previous one is deleted after a save, so that loading reads two or three checkpoints.
  */
 export interface KafkaCheckpointsOptions extends KafkaClientOptions {
@@ -75,6 +81,8 @@ interface Known {
   slot: number;
   /** Where the newest complete one begins. */
   begin: number;
+  /** Of those that this object has saved: what the next change lies upon. */
+  chain: { id: Buffer; offsetNext: number; stateBytes: number; changes: number; changeBytes: number } | null;
 }
 
 interface Found {
@@ -86,6 +94,15 @@ interface Found {
   offsetNext: number;
   stateBytes: number;
   crc: number;
+  /** By number. */
+  changes: Map<number, Change>;
+}
+
+interface Change {
+  offsetNext: number;
+  stateBytes: number;
+  patch: Uint8Array;
+  isWhole: boolean;
 }
 
 class KafkaCheckpoints implements Checkpoints {
@@ -126,8 +143,9 @@ class KafkaCheckpoints implements Checkpoints {
     for (const candidate of found.reverse()) {
       const state = assemble(candidate);
       if (state !== null) {
-        this.#known.set(partition, { slot: candidate.slot, begin: candidate.begin });
-        return { offsetNext: candidate.offsetNext, state };
+        const chain = this.#known.get(partition)?.chain ?? null;
+        this.#known.set(partition, { slot: candidate.slot, begin: candidate.begin, chain });
+        return this.#changed(partition, candidate, state);
       }
       this.#onDamaged({
         partition,
@@ -139,13 +157,60 @@ class KafkaCheckpoints implements Checkpoints {
     return null;
   }
 
+  /** A state with the changes upon it, as far as these are whole. */
+  #changed(partition: number, found: Found, state: Uint8Array): Checkpoint {
+    const patched = new PatchedBytes(state);
+    let { offsetNext } = found;
+    for (let n = 1; ; n++) {
+      const change = found.changes.get(n);
+      if (change === undefined) break;
+      if (!change.isWhole || !patched.apply(change.patch) || patched.length !== change.stateBytes) {
+        const what = `the change ${n} of the checkpoint at offset ${found.offsetNext} is damaged; what came before it is used`;
+        this.#onDamaged({ partition, what });
+        break;
+      }
+      offsetNext = change.offsetNext;
+    }
+    return { offsetNext, state: offsetNext === found.offsetNext ? state : patched.finish() };
+  }
+
   save(partition: number, checkpoint: Checkpoint): Promise<void> {
+    return this.#inOrder(partition, () => this.#save(partition, checkpoint));
+  }
+
+  saveChange(partition: number, change: CheckpointChange): Promise<void> {
+    return this.#inOrder(partition, () => this.#saveChange(partition, change));
+  }
+
+  #inOrder(partition: number, save: () => Promise<void>): Promise<void> {
     if (this.#closed) return Promise.reject(new SluiceError('LOG_CLOSED', 'the checkpoints are closed'));
-    const run = (this.#saving.get(partition) ?? Promise.resolve())
-      .catch(() => undefined)
-      .then(() => this.#save(partition, checkpoint));
+    const run = (this.#saving.get(partition) ?? Promise.resolve()).catch(() => undefined).then(save);
     this.#saving.set(partition, run);
     return run;
+  }
+
+  async #saveChange(partition: number, { offsetNext, after, patch, stateBytes }: CheckpointChange): Promise<void> {
+    const known = this.#known.get(partition);
+    const chain = known?.chain ?? null;
+    if (known === undefined || chain === null || chain.offsetNext !== after) {
+      throw apart(partition, 'another came between');
+    }
+    known.chain = null;
+    const changes = chain.changes + 1;
+    const changeBytes = chain.changeBytes + patch.length;
+    if (patch.length > this.#chunkBytes || isTooMuch(changes, changeBytes, chain.stateBytes)) {
+      const before = await this.#newest(partition);
+      const patched = new PatchedBytes(before?.state ?? new Uint8Array(0));
+      if (before?.offsetNext !== after || !patched.apply(patch) || patched.length !== stateBytes) {
+        throw apart(partition, 'what it lies upon cannot be read');
+      }
+      return this.#save(partition, { offsetNext, state: patched.finish() });
+    }
+    const head = { id: chain.id, chunk: changes, chunks: 0, offsetNext, stateBytes, slot: known.slot };
+    const value = record(head, patch, (of) => checksum(of.subarray(0, 40), patch));
+    const key = Buffer.from(`${known.slot}/p${changes}`);
+    await this.#producer.append({ topic: this.#topic, partition, key, value });
+    known.chain = { ...chain, offsetNext, changes, changeBytes };
   }
 
   async close(): Promise<void> {
@@ -161,6 +226,7 @@ class KafkaCheckpoints implements Checkpoints {
     // Another process may have saved the newest one; the slot of that is not to be written over.
     if (!this.#known.has(partition)) await this.#newest(partition);
     const before = this.#known.get(partition) ?? null;
+    if (before !== null) before.chain = null;
     const slot = before === null ? 0 : 1 - before.slot;
     const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
     const count = Math.max(1, Math.ceil(state.length / this.#chunkBytes));
@@ -168,16 +234,11 @@ class KafkaCheckpoints implements Checkpoints {
     let crc = 0;
     for (let c = 0; c < count; c++) {
       const chunk = state.subarray(c * this.#chunkBytes, (c + 1) * this.#chunkBytes);
-      const value = Buffer.allocUnsafeSlow(HEADER_BYTES + chunk.length);
-      value.set(id, 0);
-      value.writeUInt32BE(c, 16);
-      value.writeUInt32BE(count, 20);
-      writeU64(value, 24, offsetNext);
-      writeU64(value, 32, state.length);
-      if (c === 0) crc = checksum(value.subarray(24, 40), state);
-      value.writeUInt32BE(crc, 40);
-      value[44] = slot;
-      value.set(chunk, HEADER_BYTES);
+      const head = { id, chunk: c, chunks: count, offsetNext, stateBytes: state.length, slot };
+      const value = record(head, chunk, (of) => {
+        if (c === 0) crc = checksum(of.subarray(24, 40), state);
+        return crc;
+      });
       const offset = await this.#producer.append({
         topic: this.#topic,
         partition,
@@ -186,7 +247,8 @@ class KafkaCheckpoints implements Checkpoints {
       });
       if (c === 0) begin = offset;
     }
-    this.#known.set(partition, { slot, begin });
+    const chain = { id, offsetNext, stateBytes: state.length, changes: 0, changeBytes: 0 };
+    this.#known.set(partition, { slot, begin, chain });
     if (before !== null) await this.#forget(partition, before.begin);
   }
 
@@ -211,11 +273,45 @@ class KafkaCheckpoints implements Checkpoints {
   }
 }
 
+interface Head {
+  id: Uint8Array;
+  chunk: number;
+  chunks: number;
+  offsetNext: number;
+  stateBytes: number;
+  slot: number;
+}
+
+/** `crcOf` is given what stands before the checksum. */
+function record(head: Head, bytes: Uint8Array, crcOf: (before: Buffer) => number): Buffer {
+  const value = Buffer.allocUnsafeSlow(HEADER_BYTES + bytes.length);
+  value.set(head.id, 0);
+  value.writeUInt32BE(head.chunk, 16);
+  value.writeUInt32BE(head.chunks, 20);
+  writeU64(value, 24, head.offsetNext);
+  writeU64(value, 32, head.stateBytes);
+  value.writeUInt32BE(crcOf(value), 40);
+  value[44] = head.slot;
+  value.set(bytes, HEADER_BYTES);
+  return value;
+}
+
 function addChunk(found: Map<string, Found>, offset: number, bytes: Uint8Array): void {
   if (bytes.length < HEADER_BYTES) return;
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const id = view.toString('hex', 0, 16);
   let one = found.get(id);
+  const chunk = bytes.subarray(HEADER_BYTES);
+  if (view.readUInt32BE(20) === 0) {
+    // One whose state is not there (any more) says nothing.
+    one?.changes.set(view.readUInt32BE(16), {
+      offsetNext: readU64(view, 24),
+      stateBytes: readU64(view, 32),
+      patch: chunk,
+      isWhole: checksum(view.subarray(0, 40), chunk) === view.readUInt32BE(40),
+    });
+    return;
+  }
   if (one === undefined) {
     one = {
       id,
@@ -226,10 +322,11 @@ function addChunk(found: Map<string, Found>, offset: number, bytes: Uint8Array):
       offsetNext: readU64(view, 24),
       stateBytes: readU64(view, 32),
       crc: view.readUInt32BE(40),
+      changes: new Map(),
     };
     found.set(id, one);
   }
-  one.chunks.set(view.readUInt32BE(16), bytes.subarray(HEADER_BYTES));
+  one.chunks.set(view.readUInt32BE(16), chunk);
 }
 
 function assemble(found: Found): Uint8Array | null {

@@ -1,3 +1,5 @@
+import { crc32 } from 'node:zlib';
+import type { CheckpointChange } from './checkpoints.ts';
 import { readU64, writeU64 } from './lmdb-codec.ts';
 
 /** Keys and records of checkpoints in LMDB; log/lmdb-checkpoints.ts draws them. */
@@ -34,4 +36,34 @@ export function decodeSlot(slot: number, value: Uint8Array): Slot {
     stateBytes: readU64(value, 16),
     crc: Buffer.from(value.buffer, value.byteOffset, value.length).readUInt32BE(24),
   };
+}
+
+export function changeKey(partition: number, slot: number, number: number): Uint8Array {
+  return Uint8Array.of(5, partition >>> 8, partition, slot, number >>> 24, number >>> 16, number >>> 8, number);
+}
+
+const CHANGE_HEAD = 28;
+
+/** `before` is the slot that it lies upon, `number` its place there, from 1 on. */
+export function encodeChange(before: Slot, number: number, change: Omit<CheckpointChange, 'after'>): Uint8Array {
+  const value = Buffer.alloc(CHANGE_HEAD + change.patch.length);
+  value.writeUInt32BE(before.crc, 4);
+  value.writeUInt32BE(number, 8);
+  writeU64(value, 12, change.offsetNext);
+  writeU64(value, 20, change.stateBytes);
+  value.set(change.patch, CHANGE_HEAD);
+  value.writeUInt32BE(crc32(value.subarray(4)), 0);
+  return value;
+}
+
+/** `apart`: it lies upon another state, which is no longer there. `damaged`: its checksum says so. */
+export function decodeChange(
+  before: Slot,
+  number: number,
+  value: Uint8Array,
+): { offsetNext: number; stateBytes: number; patch: Uint8Array } | 'apart' | 'damaged' {
+  const view = Buffer.from(value.buffer, value.byteOffset, value.length);
+  if (value.length < CHANGE_HEAD || crc32(view.subarray(4)) !== view.readUInt32BE(0)) return 'damaged';
+  if (view.readUInt32BE(4) !== before.crc || view.readUInt32BE(8) !== number) return 'apart';
+  return { offsetNext: readU64(value, 12), stateBytes: readU64(value, 20), patch: value.subarray(CHANGE_HEAD) };
 }

@@ -1,8 +1,18 @@
 import { mkdirSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { SluiceError } from '../model/errors.ts';
-import type { Checkpoint, Checkpoints } from './checkpoints.ts';
-import { chunkKey, decodeSlot, encodeSlot, type Slot, slotKey } from './lmdb-checkpoint-codec.ts';
+import { PatchedBytes } from '../model/patch.ts';
+import { apart, type Checkpoint, type CheckpointChange, type Checkpoints, isTooMuch } from './checkpoints.ts';
+import {
+  changeKey,
+  chunkKey,
+  decodeChange,
+  decodeSlot,
+  encodeChange,
+  encodeSlot,
+  type Slot,
+  slotKey,
+} from './lmdb-checkpoint-codec.ts';
 import { encodeLayout, LAYOUT_KEY } from './lmdb-codec.ts';
 import { type Env, openWritableEnv } from './lmdb-env.ts';
 import { checkLayout } from './lmdb-reader.ts';
@@ -15,8 +25,11 @@ import { takeWriterLock, type WriterLock } from './writer-lock.ts';
  *     00                    layout, as in lmdb-codec.ts
  *     03 pppp ss            u64 sequence   u64 offsetNext   u64 stateBytes   u32 crc32 of those and the state
  *     04 pppp ss cccccccc   chunk c of the state, CHUNK_BYTES each but the last
+ *     05 pppp ss nnnnnnnn   change n (1 …) of the slot's state: u32 crc32 of what follows   u32 crc32 of the record 03   u32 n
+ *                           u64 offsetNext   u64 stateBytes   patch (model/patch.ts)
  *
- * The record 03 of a slot is removed before its chunks are written, and written after them: a slot that was left half
+ * A checkpoint is a slot's state with the changes 1 … n upon it. When these have become much, the whole is read back and written to the
+ * other slot. The record 03 of a slot is removed before its chunks are written, and written after them: a slot that was left half
  * written has none. A state of one chunk is written in one transaction.
  */
 export interface LmdbCheckpointsOptions {
@@ -28,6 +41,14 @@ export interface LmdbCheckpointsOptions {
 const CHUNK_BYTES = 8 << 20;
 /** Address space, and what a state can have at most; the file grows as needed. */
 const MAP_BYTES = 16 * 2 ** 30;
+
+/** What was saved last by this object, which the next change lies upon. */
+interface Chain {
+  slot: Slot;
+  offsetNext: number;
+  changes: number;
+  changeBytes: number;
+}
 
 /** Rejects with LOG_LOCKED when another process has them open, with LOG_LAYOUT for another number of partitions. */
 export async function openLmdbCheckpoints(options: LmdbCheckpointsOptions): Promise<Checkpoints> {
@@ -53,6 +74,7 @@ class LmdbCheckpoints implements Checkpoints {
   readonly #saving = new Map<number, Promise<void>>();
   /** The newest slot of a partition that is known to be whole: the other one is written next. */
   readonly #whole = new Map<number, Slot>();
+  readonly #chains = new Map<number, Chain>();
   #closed = false;
 
   constructor(env: Env, lock: WriterLock, onDamaged: LmdbCheckpointsOptions['onDamaged']) {
@@ -67,7 +89,7 @@ class LmdbCheckpoints implements Checkpoints {
       const state = this.#state(partition, slot);
       if (state !== null) {
         this.#whole.set(partition, slot);
-        return { offsetNext: slot.offsetNext, state };
+        return this.#changed(partition, slot, state);
       }
       this.#onDamaged({
         partition,
@@ -78,10 +100,16 @@ class LmdbCheckpoints implements Checkpoints {
   }
 
   save(partition: number, checkpoint: Checkpoint): Promise<void> {
+    return this.#inOrder(partition, () => this.#save(partition, checkpoint));
+  }
+
+  saveChange(partition: number, change: CheckpointChange): Promise<void> {
+    return this.#inOrder(partition, () => this.#saveChange(partition, change));
+  }
+
+  #inOrder(partition: number, save: () => Promise<void>): Promise<void> {
     if (this.#closed) return Promise.reject(new SluiceError('LOG_CLOSED', 'the checkpoints are closed'));
-    const run = (this.#saving.get(partition) ?? Promise.resolve())
-      .catch(() => undefined)
-      .then(() => this.#save(partition, checkpoint));
+    const run = (this.#saving.get(partition) ?? Promise.resolve()).catch(() => undefined).then(save);
     this.#saving.set(partition, run);
     return run;
   }
@@ -94,7 +122,50 @@ class LmdbCheckpoints implements Checkpoints {
     this.#lock.release();
   }
 
+  async #saveChange(partition: number, change: CheckpointChange): Promise<void> {
+    const chain = this.#chains.get(partition);
+    if (chain === undefined || chain.offsetNext !== change.after) throw apart(partition, 'another came between');
+    const { offsetNext, patch, stateBytes } = change;
+    this.#chains.delete(partition);
+    const { slot } = chain;
+    const changes = chain.changes + 1;
+    const changeBytes = chain.changeBytes + patch.length;
+    if (isTooMuch(changes, changeBytes, slot.stateBytes)) {
+      const base = this.#state(partition, slot);
+      const before = base === null ? null : this.#changed(partition, slot, base);
+      const patched = before === null ? null : new PatchedBytes(before.state);
+      if (before?.offsetNext !== change.after || !patched?.apply(patch)) {
+        throw apart(partition, 'what it lies upon cannot be read');
+      }
+      return this.#save(partition, { offsetNext, state: patched.finish() });
+    }
+    const value = encodeChange(slot, changes, { offsetNext, patch, stateBytes });
+    // Whatever lies behind it was of another state.
+    await this.#env.commit([[changeKey(partition, slot.slot, changes), value]]);
+    this.#chains.set(partition, { slot, offsetNext, changes, changeBytes });
+  }
+
+  /** A slot's state with the changes upon it, as far as these are whole. */
+  #changed(partition: number, slot: Slot, state: Uint8Array): Checkpoint {
+    const patched = new PatchedBytes(state);
+    let { offsetNext } = slot;
+    for (let n = 1; ; n++) {
+      const value = this.#env.read((get) => get(changeKey(partition, slot.slot, n)));
+      if (value === undefined) break;
+      const change = decodeChange(slot, n, value);
+      if (change === 'apart') break;
+      if (change === 'damaged' || !patched.apply(change.patch) || patched.length !== change.stateBytes) {
+        const what = `the change ${n} of the checkpoint at offset ${slot.offsetNext} is damaged; what came before it is used`;
+        this.#onDamaged({ partition, what });
+        break;
+      }
+      offsetNext = change.offsetNext;
+    }
+    return { offsetNext, state: offsetNext === slot.offsetNext ? state : patched.finish() };
+  }
+
   async #save(partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
+    this.#chains.delete(partition);
     const slots = this.#slots(partition);
     const whole = this.#whole.get(partition) ?? slots.find((s) => this.#state(partition, s) !== null);
     const slot = whole === undefined ? 0 : 1 - whole.slot;
@@ -107,6 +178,9 @@ class LmdbCheckpoints implements Checkpoints {
     for (let c = chunks; old !== undefined && c < Math.ceil(old.stateBytes / CHUNK_BYTES); c++) {
       surplus.push(chunkKey(partition, slot, c));
     }
+    for (let n = 1; this.#env.read((get) => get(changeKey(partition, slot, n))) !== undefined; n++) {
+      surplus.push(changeKey(partition, slot, n));
+    }
     const puts: [Uint8Array, Uint8Array][] = [[slotKey(partition, slot), encodeSlot(record)]];
     if (chunks === 1) puts.push([chunkKey(partition, slot, 0), state]);
     else if (chunks > 1) {
@@ -118,6 +192,7 @@ class LmdbCheckpoints implements Checkpoints {
     }
     await this.#env.commit(puts, surplus);
     this.#whole.set(partition, record);
+    this.#chains.set(partition, { slot: record, offsetNext, changes: 0, changeBytes: 0 });
   }
 
   /** Newest first. */

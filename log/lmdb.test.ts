@@ -84,7 +84,12 @@ checkpointsContract('LMDB', {
         const env = openWritableEnv(dir, 1 << 30);
         // The slot with the higher sequence (its last byte tells, as few are written here) holds the newest.
         const slots = env.read((get) => [0, 1].map((s) => get(Uint8Array.of(3, 0, partition, s))?.[7] ?? -1));
-        const key = Uint8Array.of(4, 0, partition, slots[1] > slots[0] ? 1 : 0, 0, 0, 0, 0);
+        const slot = slots[1] > slots[0] ? 1 : 0;
+        // Its last change, when there is one.
+        let key = Uint8Array.of(4, 0, partition, slot, 0, 0, 0, 0);
+        for (let n = 1; env.read((get) => get(Uint8Array.of(5, 0, partition, slot, 0, 0, 0, n))); n++) {
+          key = Uint8Array.of(5, 0, partition, slot, 0, 0, 0, n);
+        }
         const chunk = env.read((get) => get(key))!;
         chunk[chunk.length >> 1] ^= 4;
         await env.commit([[key, chunk]]);

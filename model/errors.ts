@@ -51,6 +51,7 @@ const CODES = {
   STORE_REFUSED: { retryable: false, remedy: 'see the message of ClickHouse' },
   LISTEN_FAILED: { retryable: false, remedy: 'choose another address, or stop what listens there' },
   CHECKPOINT_UNREADABLE: { retryable: false, remedy: 'the partition is replayed from the start of its log' },
+  CHECKPOINT_APART: { retryable: true, remedy: 'the next checkpoint is saved whole' },
   WORKER_DIED: { retryable: true, remedy: '' },
   ACCESS_DENIED: { retryable: false, remedy: 'see the access section of the configuration' },
   BROKER_UNAVAILABLE: { retryable: true, remedy: 'check that an MQTT broker listens there' },

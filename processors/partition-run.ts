@@ -1,39 +1,12 @@
-import type { Checkpoints } from '../log/checkpoints.ts';
-import type { Log, LogFrame } from '../log/log.ts';
-import type { Clock } from '../model/clock.ts';
+import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
-import type { Logger } from '../model/logger.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
-import type { Store } from '../store/store.ts';
-import { addCounts, type BatchCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
-import type { Inserter } from './inserter.ts';
+import { addCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
 import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
-import type { Room } from './room.ts';
+import type { RunShared } from './run-shared.ts';
 import type { Slot } from './slots.ts';
 import { type Answer, type FramesTask, packed, type Task } from './tasks.ts';
-
-/** What the partitions of a processor share. */
-export interface RunShared {
-  log: Log;
-  checkpoints: Checkpoints;
-  store: Store;
-  inserter: Inserter;
-  room: Room;
-  counts: BatchCounts;
-  clock: Clock;
-  logger: Logger;
-  /** Aborted when the processor gives up. */
-  signal: AbortSignal;
-  batchBytesMax: number;
-  batchesMax: number;
-  /** How long a stop waits for what is under way. */
-  drainMs: number;
-  commit(partition: number, offsetNext: number): Promise<void>;
-  /** The thread of a slot has died, or has lost its partitions. `epoch` tells which thread. */
-  slotFailed(slot: Slot, epoch: number, error: unknown): void;
-  fatal(error: unknown): void;
-}
 
 /** Frames on their way through the worker and into the store. */
 interface Batch {
@@ -74,6 +47,9 @@ export class PartitionRun {
   #fedNext = 0;
   #decodedNext = 0;
   #savedNext = 0;
+  /** Where the checkpoint stands that the thread's next one may be a change of; null when that has to be whole. */
+  #changesFrom: number | null = null;
+  #pause = { fromMs: 0, lengthMs: 0 };
   #batches: Batch[] = [];
   #alarms: Promise<void> = Promise.resolve();
   #broken = false;
@@ -149,6 +125,7 @@ export class PartitionRun {
     const { partition } = this;
     this.#resume = await findResume(log, store, partition, offset);
     const generation = ++this.#generation;
+    this.#changesFrom = null;
     this.#epoch = this.slot.epoch;
     const { lastAlarm } = this.#resume;
     const answer = await this.#ask({ kind: 'assign', partition, generation, state, lastAlarm });
@@ -330,6 +307,14 @@ export class PartitionRun {
   }
 
   /** Saves the state, when it has changed, and commits. One at a time. */
+  /** When it is time for one: they come further apart when they take the thread long. */
+  checkpointIfDue(): void {
+    const { fromMs, lengthMs } = this.#pause;
+    const sinceMs = this.#shared.clock.nowMs() - fromMs;
+    // A clock that was set back must not keep them away.
+    if (sinceMs < 0 || sinceMs >= lengthMs) void this.checkpoint();
+  }
+
   checkpoint(): Promise<void> {
     this.#saving ??= this.#save()
       .catch((error) => {
@@ -343,25 +328,32 @@ export class PartitionRun {
   }
 
   async #save(): Promise<void> {
-    const { checkpoints, commit, room, signal } = this.#shared;
+    const { checkpoints, checkpointShareMax, clock, commit, room, signal } = this.#shared;
     const { partition } = this;
     const generation = this.#generation;
     const offsetNext = this.#fedNext;
     if (this.#recovery !== null || offsetNext === this.#savedNext) return;
     const epoch = this.#epoch;
-    const answer = await this.#ask({ kind: 'save', partition, generation });
+    const after = this.#changesFrom;
+    this.#changesFrom = null;
+    const answer = await this.#ask({ kind: 'save', partition, generation, whole: after === null });
     // A thread that died with nothing to do is found out here, not only by the next frame.
     if (answer.kind === 'unknown' && generation === this.#generation) {
       this.#shared.slotFailed(this.slot, epoch, new Error('the thread does not know the partition'));
     }
     if (answer.kind !== 'state' || answer.state === null) return;
+    this.#pause = { fromMs: clock.nowMs(), lengthMs: answer.cpuMs / checkpointShareMax };
     while (this.storedNext < offsetNext) {
       if (generation !== this.#generation || signal.aborted) return;
       await room.change();
     }
     if (generation !== this.#generation) return;
-    await checkpoints.save(partition, { offsetNext, state: answer.state });
+    const { bytes, isChange, stateBytes } = answer.state;
+    if (isChange && after !== null)
+      await checkpoints.saveChange(partition, { offsetNext, after, patch: bytes, stateBytes });
+    else await checkpoints.save(partition, { offsetNext, state: bytes });
     this.#savedNext = offsetNext;
+    if (generation === this.#generation) this.#changesFrom = offsetNext;
     await commit(partition, offsetNext);
   }
 

@@ -6,7 +6,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
-import { StateReader, StateWriter } from './state-bytes.ts';
+import { type KnownBlocks, StateReader, StateWriter } from './state-bytes.ts';
 import type { EventTime } from './windows/event-time.ts';
 import type { WindowOperator } from './windows/window.ts';
 
@@ -14,7 +14,7 @@ import type { WindowOperator } from './windows/window.ts';
  * The state of a partition, as its checkpoint holds it (forms: state-bytes.ts):
  *
  *     magic     varint 0x534c55 ("SLU")
- *     version   varint 3
+ *     version   varint 4
  *     series    devices, metrics, and (device, metric) of each series
  *     seen      times that each series has had
  *     time      clock; newest, active, due of each device
@@ -45,8 +45,9 @@ interface Part {
   restore(from: StateReader): void;
 }
 
+const BEGIN_BYTES = 64 * 1024;
 const MAGIC = 0x534c55;
-const VERSION = 3;
+const VERSION = 4;
 
 /** In the order in which they are restored. */
 function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
@@ -96,9 +97,22 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
   ];
 }
 
-/** At the end of a frame. */
-export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
-  const out = new StateWriter();
+/** A state as it was saved: whole, or as what makes it out of the one before (model/patch.ts). */
+export interface SavedState {
+  bytes: Uint8Array<ArrayBuffer>;
+  isChange: boolean;
+  /** Length of the whole state. */
+  stateBytes: number;
+  /** Where its blocks lie, for the next to refer to. */
+  blocks: KnownBlocks;
+}
+
+/**
+ * At the end of a frame. Big columns are in blocks (state-bytes.ts): with `before`, those that have not changed since the last call are
+ * left out. Every call forgets what had changed, so `before` must be of the last one.
+ */
+export function saveState(state: PartitionState, before: KnownBlocks | null): SavedState {
+  const out = new StateWriter(BEGIN_BYTES, '', before);
   out.varint(MAGIC);
   out.varint(VERSION);
   state.series.save(out);
@@ -109,11 +123,13 @@ export function saveState(state: PartitionState): Uint8Array<ArrayBuffer> {
   for (const { name, definition, save } of parts) {
     out.text(name);
     out.text(definition);
-    const part = new StateWriter();
+    const part = new StateWriter(BEGIN_BYTES, name, before);
     save(part);
     out.part(part);
   }
-  return out.finish();
+  const isChange = before !== null;
+  const bytes = isChange ? out.finishChange() : out.finish();
+  return { bytes, isChange, stateBytes: out.length, blocks: out.blocks() };
 }
 
 /**

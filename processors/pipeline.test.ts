@@ -194,11 +194,11 @@ describe('a saved state', () => {
     const state = run.pipeline.save();
     const common = [
       // magic, version
-      'd598cd0203',
+      'd598cd0204',
       // one device, one metric, one series
       '010164010174010000',
       // seen: a run of two times 1,000 ms apart; nothing older
-      '02e887b3c19c33e8070100',
+      '02e887b3c19c33e80701',
       // clock, wheel; newest, active, due, second of the device
       'd08fb3c19c3382f09dc70601d18fb3c19c33d08fb3c19c3391ceb3c19c33818489a40a',
     ].join('');

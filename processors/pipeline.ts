@@ -27,10 +27,11 @@ import { DerivedMetrics } from './derived/derived.ts';
 import { Evaluation } from './evaluation.ts';
 import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { type PartitionState, restoreState, saveState } from './partition-state.ts';
+import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
 import { Registry } from './registry/registry.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
+import type { KnownBlocks } from './state-bytes.ts';
 import { EventTime } from './windows/event-time.ts';
 import { FilteredWindow } from './windows/filtered.ts';
 import { openWindow, type WindowOperator } from './windows/window.ts';
@@ -89,6 +90,8 @@ export class PartitionPipeline {
   #found: Int32Array<ArrayBuffer> = NO_SERIES;
 
   #offset = 0;
+  /** Of the state that was saved last. */
+  #blocks: KnownBlocks | null = null;
 
   /** `state` is that of a checkpoint, or null to begin with nothing; throws CHECKPOINT_UNREADABLE. */
   constructor(
@@ -172,7 +175,20 @@ export class PartitionPipeline {
 
   /** The state before the next frame. */
   save(): Uint8Array<ArrayBuffer> {
-    return saveState(this.#state);
+    return this.saveWhole().bytes;
+  }
+
+  saveWhole(): SavedState {
+    const saved = saveState(this.#state, null);
+    this.#blocks = saved.blocks;
+    return saved;
+  }
+
+  /** The same as what makes it out of the state that was saved last; whole when none was. */
+  saveChange(): SavedState {
+    const saved = saveState(this.#state, this.#blocks);
+    this.#blocks = saved.blocks;
+    return saved;
   }
 
   /**

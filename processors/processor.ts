@@ -7,9 +7,10 @@ import { TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { noCounts } from './batch-output.ts';
 import { Inserter } from './inserter.ts';
-import { PartitionRun, type RunShared } from './partition-run.ts';
+import { PartitionRun } from './partition-run.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { Room } from './room.ts';
+import type { RunShared } from './run-shared.ts';
 import { openThread, Slot, type Thread } from './slots.ts';
 
 export interface ProcessorOptions extends PipelineOptions {
@@ -42,6 +43,8 @@ export interface ProcessorTuning {
   /** How long a close or a rebalance waits for what is under way. */
   drainMs: number;
   workerHeapMbMax: number;
+  /** The part of a thread's time that checkpoints may take; they come further apart then. */
+  checkpointShareMax: number;
 }
 
 /** A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. */
@@ -53,6 +56,7 @@ const TUNING: ProcessorTuning = {
   insertIntervalMs: 100,
   drainMs: 15_000,
   workerHeapMbMax: 2048,
+  checkpointShareMax: 0.05,
 };
 
 const LAG_REFRESH_MS = 1000;
@@ -120,6 +124,7 @@ class RunningProcessor implements Processor {
       signal,
       batchBytesMax,
       batchesMax: tuning.batchesMax,
+      checkpointShareMax: tuning.checkpointShareMax,
       drainMs: tuning.drainMs,
       inserter: new Inserter({
         store,
@@ -161,7 +166,7 @@ class RunningProcessor implements Processor {
       onError: (error) => this.#fatal(error),
     });
     this.#every('checkpoint', checkpointMs, () => {
-      for (const run of this.#runs.values()) void run.checkpoint();
+      for (const run of this.#runs.values()) run.checkpointIfDue();
     });
     this.#every('lag', LAG_REFRESH_MS, () => void this.#measureLag());
   }

@@ -1,5 +1,5 @@
 import { withRoom } from './columns.ts';
-import type { StateReader, StateWriter } from './state-bytes.ts';
+import { ChangedBlocks, type StateReader, type StateWriter } from './state-bytes.ts';
 
 /**
  * Which timestamps a series has had, over the time in which a window may still take them: a redelivery is the same device,
@@ -16,11 +16,13 @@ export class SeenTimes {
   /** Rows of ROW doubles, so that a reading touches one cache line: phase (0 no time yet, 1 one time, 2 a run), start, step, end. */
   #runs = new Float64Array(1024 * ROW);
   readonly #older = new Map<number, Older>();
+  readonly #changed = new ChangedBlocks();
 
   /** Records a time at or above `horizonMs`. Returns false when the series has had it: it is a redelivery. */
   record(series: number, tsMs: number, horizonMs: number): boolean {
     const at = series * ROW;
     if (at >= this.#runs.length) this.#grow(series);
+    this.#changed.mark(series);
     const runs = this.#runs;
     const phase = runs[at];
     if (phase === 2) {
@@ -85,49 +87,49 @@ export class SeenTimes {
   }
 
   save(out: StateWriter, seriesCount: number): void {
-    for (let s = 0; s < seriesCount; s++) {
+    this.#changed.save(out, 'seen', seriesCount, (s) => {
       const at = s * ROW;
       const phase = at < this.#runs.length ? this.#runs[at] : 0;
-      out.varint(phase);
-      if (phase === 0) continue;
-      const start = this.#runs[at + START];
-      out.varint(start);
-      if (phase === 2) {
-        const step = this.#runs[at + STEP];
-        out.varint(step);
-        out.varint(Math.round((this.#runs[at + END] - start) / step));
+      const older = this.#older.get(s);
+      out.varint(older === undefined ? phase : phase + HAS_OLDER);
+      if (phase !== 0) {
+        const start = this.#runs[at + START];
+        out.varint(start);
+        if (phase === 2) {
+          const step = this.#runs[at + STEP];
+          out.varint(step);
+          out.varint(Math.round((this.#runs[at + END] - start) / step));
+        }
       }
-    }
-    out.varint(this.#older.size);
-    for (const [series, older] of this.#older) {
-      out.varint(series);
-      older.save(out);
-    }
+      older?.save(out);
+    });
   }
 
   restore(from: StateReader, seriesCount: number): void {
     if (seriesCount > 0) this.#grow(seriesCount - 1);
     for (let s = 0; s < seriesCount; s++) {
-      const phase = from.below(3, 'a phase');
+      const kind = from.below(2 * HAS_OLDER, 'a phase');
+      const phase = kind % HAS_OLDER;
       const at = s * ROW;
       this.#runs[at] = phase;
-      if (phase === 0) continue;
-      const start = from.varint();
-      this.#runs[at + START] = start;
-      this.#runs[at + END] = start;
-      if (phase === 2) {
-        const step = from.varint();
-        if (step === 0) from.unreadable('a run does not move');
-        this.#runs[at + STEP] = step;
-        this.#runs[at + END] = start + step * from.varint();
+      if (phase !== 0) {
+        const start = from.varint();
+        this.#runs[at + START] = start;
+        this.#runs[at + END] = start;
+        if (phase === 2) {
+          const step = from.varint();
+          if (step === 0) from.unreadable('a run does not move');
+          this.#runs[at + STEP] = step;
+          this.#runs[at + END] = start + step * from.varint();
+        }
       }
-    }
-    for (let left = from.count(); left > 0; left--) {
-      const series = from.below(seriesCount, 'a series');
-      this.#olderOf(series).restore(from);
+      if (kind >= HAS_OLDER) this.#olderOf(s).restore(from);
     }
   }
 }
+
+/** Added to the phase of a series that has other times besides its run. */
+const HAS_OLDER = 3;
 
 /** Where the parts of a row are; the phase is the first. */
 const START = 1;

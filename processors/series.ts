@@ -1,6 +1,6 @@
 import { withRoom } from './columns.ts';
 import { Devices } from './devices.ts';
-import type { StateReader, StateWriter } from './state-bytes.ts';
+import { ChangedBlocks, type StateReader, type StateWriter } from './state-bytes.ts';
 
 /**
  * Series, (device, metric), by dense numbers in the order in which they came. All other state is columns by these numbers. Names
@@ -94,15 +94,17 @@ export class SeriesDictionary {
   }
 
   save(out: StateWriter): void {
+    // What was once given a number keeps it: only the last block of each column ever changes, by growing.
+    const changed = new ChangedBlocks();
     out.varint(this.devices.count);
-    for (let d = 0; d < this.devices.count; d++) out.text(this.devices.name(d));
+    changed.save(out, 'devices', this.devices.count, (d) => out.text(this.devices.name(d)));
     out.varint(this.#metrics.length);
     for (const metric of this.#metrics) out.text(metric);
     out.varint(this.count);
-    for (let s = 0; s < this.count; s++) {
+    changed.save(out, 'series', this.count, (s) => {
       out.varint(this.#device[s]);
       out.varint(this.#metric[s]);
-    }
+    });
   }
 
   /** Into a dictionary that is empty. `added` is told of each series. */

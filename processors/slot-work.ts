@@ -1,6 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
 import { PartitionPipeline, type PipelineOptions } from './pipeline.ts';
-import type { Answer, FramesTask, Task } from './tasks.ts';
+import type { Answer, FramesTask, SaveTask, Task } from './tasks.ts';
 
 /** What a thread does: holds the pipelines of its slot's partitions and works at one task after another. */
 export class SlotWork {
@@ -29,7 +29,7 @@ export class SlotWork {
     const held = this.#pipelines.get(partition);
     if (held === undefined || held.generation !== generation) return { kind: 'unknown' };
     if (task.kind === 'frames') return frames(held.pipeline, task);
-    if (task.kind === 'save') return { kind: 'state', state: held.pipeline.canSave ? held.pipeline.save() : null };
+    if (task.kind === 'save') return save(held.pipeline, task);
     this.#pipelines.delete(partition);
     return { kind: 'dropped' };
   }
@@ -45,4 +45,11 @@ function frames(pipeline: PartitionPipeline, task: FramesTask): Answer {
     at = end;
   }
   return { kind: 'output', output: pipeline.take(), cpuMs: performance.now() - before };
+}
+
+function save(pipeline: PartitionPipeline, task: SaveTask): Answer {
+  if (!pipeline.canSave) return { kind: 'state', state: null, cpuMs: 0 };
+  const before = performance.now();
+  const { bytes, isChange, stateBytes } = task.whole ? pipeline.saveWhole() : pipeline.saveChange();
+  return { kind: 'state', state: { bytes, isChange, stateBytes }, cpuMs: performance.now() - before };
 }

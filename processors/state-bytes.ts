@@ -1,4 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
+import { PatchWriter } from '../model/patch.ts';
+import { withRoom } from './columns.ts';
 
 /**
  * The forms that a checkpoint's state is written in:
@@ -7,6 +9,7 @@ import { SluiceError } from '../model/errors.ts';
  *     f64      8 bytes, IEEE 754, little-endian
  *     text     varint length, UTF-8
  *
+ * Columns of many items are written in blocks, so that a save can leave out those that have not changed since the one before.
  * The reader checks every bound and throws CHECKPOINT_UNREADABLE; it never reads past the end and never allocates more than
  * the bytes can hold.
  */
@@ -14,11 +17,42 @@ export class StateWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
   #at = 0;
+  readonly #prefix: string;
+  readonly #known: KnownBlocks | null;
+  /** What is not written here but lies in the state before: at #bytes[at] come `length` bytes from there. */
+  #taken: { at: number; from: number; length: number }[] = [];
+  #takenBytes = 0;
+  #made: { key: string; index: number; block: KnownBlock }[] = [];
 
-  /** It grows; `size` is what it begins with, bytes. */
-  constructor(size = 64 * 1024) {
+  /** Bytes so far, with those that are taken from the state before. */
+  get length(): number {
+    return this.#at + this.#takenBytes;
+  }
+
+  /**
+   * BLOCK_ITEMS items of a column, or the last few of it: written by `write`, unless nothing of them was `changed` since the state
+   * before. `column` tells the columns of a part apart.
+   */
+  block(column: string, index: number, items: number, changed: boolean, write: () => void): void {
+    const key = `${this.#prefix}/${column}`;
+    const before = changed ? undefined : this.#known?.get(key)?.[index];
+    const from = this.length;
+    if (before !== undefined && before.items === items) {
+      this.#taken.push({ at: this.#at, from: before.from, length: before.length });
+      this.#takenBytes += before.length;
+    } else write();
+    this.#made.push({ key, index, block: { from, length: this.length - from, items } });
+  }
+
+  /**
+   * It grows; `size` is what it begins with, bytes. `known` says where the blocks of the state before lie, when what has not changed
+   * shall be taken from there.
+   */
+  constructor(size = 64 * 1024, prefix = '', known: KnownBlocks | null = null) {
     this.#bytes = new Uint8Array(size);
     this.#view = new DataView(this.#bytes.buffer);
+    this.#prefix = prefix;
+    this.#known = known;
   }
 
   #room(bytes: number): void {
@@ -55,20 +89,93 @@ export class StateWriter {
 
   /** A part of its own, which a reader can pass over. */
   part(part: StateWriter): void {
-    this.bytes(part.#bytes.subarray(0, part.#at));
+    const bytes = part.#bytes.subarray(0, part.#at);
+    this.varint(part.length);
+    const from = this.length;
+    for (const { key, index, block } of part.#made) {
+      this.#made.push({ key, index, block: { ...block, from: from + block.from } });
+    }
+    for (const taken of part.#taken) this.#taken.push({ ...taken, at: this.#at + taken.at });
+    this.#takenBytes += part.#takenBytes;
+    this.#append(bytes);
   }
 
   /** Read again by `bytes` or `part`. */
   bytes(bytes: Uint8Array): void {
     this.varint(bytes.length);
+    this.#append(bytes);
+  }
+
+  #append(bytes: Uint8Array): void {
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#at);
     this.#at += bytes.length;
   }
 
-  /** A copy of what was written, in a buffer of its own. */
+  /** A copy of what was written, in a buffer of its own. Only when nothing was taken from a state before. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(0, this.#at);
+  }
+
+  /** What makes this state out of the one before (model/patch.ts). */
+  finishChange(): Uint8Array<ArrayBuffer> {
+    const patch = new PatchWriter();
+    let at = 0;
+    for (const taken of this.#taken) {
+      patch.put(this.#bytes.subarray(at, taken.at));
+      patch.copy(taken.from, taken.length);
+      at = taken.at;
+    }
+    patch.put(this.#bytes.subarray(at, this.#at));
+    return patch.finish();
+  }
+
+  /** Where the blocks of this state lie. */
+  blocks(): KnownBlocks {
+    const blocks = new Map<string, KnownBlock[]>();
+    for (const { key, index, block } of this.#made) {
+      const column = blocks.get(key);
+      if (column === undefined) blocks.set(key, [block]);
+      else column[index] = block;
+    }
+    return blocks;
+  }
+}
+
+/** Where each block of each column lies in a state. */
+export type KnownBlocks = ReadonlyMap<string, readonly KnownBlock[]>;
+
+interface KnownBlock {
+  from: number;
+  length: number;
+  items: number;
+}
+
+/** Small, so that a few active devices among many do not touch every block. */
+export const BLOCK_ITEMS = 64;
+const BLOCK_SHIFT = 6;
+
+/** Which blocks of a column have changed since the last save. */
+export class ChangedBlocks {
+  #marks = new Uint8Array(64);
+
+  /** On the hot path: one store. */
+  mark(item: number): void {
+    const block = item >>> BLOCK_SHIFT;
+    if (block >= this.#marks.length) this.#marks = withRoom(this.#marks, block, 0);
+    this.#marks[block] = 1;
+  }
+
+  /** Writes items 0 … count − 1 block by block, `write` one item; then nothing is marked any more. */
+  save(out: StateWriter, column: string, count: number, write: (item: number) => void): void {
+    for (let begin = 0, block = 0; begin < count; begin += BLOCK_ITEMS, block++) {
+      const end = Math.min(count, begin + BLOCK_ITEMS);
+      const changed = block < this.#marks.length && this.#marks[block] !== 0;
+      out.block(column, block, end - begin, changed, () => {
+        for (let item = begin; item < end; item++) write(item);
+      });
+    }
+    this.#marks.fill(0);
   }
 }
 

@@ -32,6 +32,8 @@ export interface SaveTask {
   kind: 'save';
   partition: number;
   generation: number;
+  /** False when the state that was answered last has been kept: what has changed since is enough. */
+  whole: boolean;
 }
 
 export interface DropTask {
@@ -46,7 +48,11 @@ export type Answer =
   | { kind: 'unreadable'; message: string }
   | { kind: 'output'; output: BatchOutput; cpuMs: number }
   /** Null while the state cannot be saved yet. */
-  | { kind: 'state'; state: Uint8Array<ArrayBuffer> | null }
+  | {
+      kind: 'state';
+      state: { bytes: Uint8Array<ArrayBuffer>; isChange: boolean; stateBytes: number } | null;
+      cpuMs: number;
+    }
   | { kind: 'dropped' }
   /** This thread does not have the partition in this generation. */
   | { kind: 'unknown' };
@@ -54,7 +60,7 @@ export type Answer =
 /** The buffers of an answer, each once, to be moved instead of copied. */
 export function buffersOf(answer: Answer): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  if (answer.kind === 'state' && answer.state !== null) buffers.add(answer.state.buffer);
+  if (answer.kind === 'state' && answer.state !== null) buffers.add(answer.state.bytes.buffer);
   if (answer.kind === 'output') {
     for (const blocks of Object.values(answer.output.blocks)) for (const block of blocks) buffers.add(block.buffer);
     for (const frame of answer.output.alarmFrames) buffers.add(frame.buffer);

@@ -1,4 +1,4 @@
-import type { Checkpoint, Checkpoints } from '../../log/checkpoints.ts';
+import type { Checkpoints } from '../../log/checkpoints.ts';
 import type { Clock } from '../../model/clock.ts';
 import { Histogram } from '../../model/histogram.ts';
 import type { CheckpointStats } from '../../model/stats.ts';
@@ -17,7 +17,12 @@ export class MeasuredCheckpoints {
     this.#clock = clock;
     this.checkpoints = {
       load: (partition) => inner.load(partition),
-      save: (partition, checkpoint) => this.#save(inner, partition, checkpoint),
+      save: (partition, checkpoint) => {
+        const bytes = checkpoint.state.length;
+        return this.#save(partition, bytes, bytes, inner.save(partition, checkpoint));
+      },
+      saveChange: (partition, change) =>
+        this.#save(partition, change.patch.length, change.stateBytes, inner.saveChange(partition, change)),
       close: () => inner.close(),
     };
   }
@@ -36,13 +41,12 @@ export class MeasuredCheckpoints {
     };
   }
 
-  async #save(inner: Checkpoints, partition: number, checkpoint: Checkpoint): Promise<void> {
+  async #save(partition: number, written: number, bytes: number, saved: Promise<void>): Promise<void> {
     const startMs = this.#clock.nowMs();
-    const bytes = checkpoint.state.length;
     try {
-      await inner.save(partition, checkpoint);
+      await saved;
       this.#saves++;
-      this.#bytesWritten += bytes;
+      this.#bytesWritten += written;
       const atMs = this.#clock.nowMs();
       this.#newest.set(partition, { bytes, atMs });
       this.#saveSeconds.add((atMs - startMs) / 1000);

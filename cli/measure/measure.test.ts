@@ -71,7 +71,7 @@ it('tells of a store for how long it has answered nothing', async () => {
 
 it('tells of checkpoints their age and size, of the partitions that are worked at', async () => {
   const clock = new ManualClock(0);
-  const inner = { load: async () => null, save: async () => {}, close: async () => {} };
+  const inner = { load: async () => null, save: async () => {}, saveChange: async () => {}, close: async () => {} };
   const measured = new MeasuredCheckpoints(inner, clock);
   expect(measured.stats([0]).ageMs).toBeNull();
   await measured.checkpoints.save(0, { offsetNext: 1, state: new Uint8Array(10) });
@@ -79,6 +79,8 @@ it('tells of checkpoints their age and size, of the partitions that are worked a
   await measured.checkpoints.save(1, { offsetNext: 1, state: new Uint8Array(20) });
   expect(measured.stats([0, 1])).toMatchObject({ saves: 2, bytesWritten: 30, stateBytes: 30, ageMs: 5000 });
   expect(measured.stats([1])).toMatchObject({ stateBytes: 20, ageMs: 0 });
+  await measured.checkpoints.saveChange(1, { offsetNext: 2, after: 1, patch: new Uint8Array(3), stateBytes: 25 });
+  expect(measured.stats([1])).toMatchObject({ saves: 3, bytesWritten: 33, stateBytes: 25 });
 });
 
 it('tells a jump of the clock from the time that passes', () => {

@@ -1,6 +1,7 @@
-import type { Checkpoint, Checkpoints } from '../../log/checkpoints.ts';
+import { apart, type Checkpoint, type CheckpointChange, type Checkpoints } from '../../log/checkpoints.ts';
 import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame } from '../../log/log.ts';
 import { SluiceError } from '../../model/errors.ts';
+import { PatchedBytes } from '../../model/patch.ts';
 import type { Store, TableName } from '../../store/store.ts';
 import { type NativeRow, readNative } from './native-rows.ts';
 
@@ -152,6 +153,17 @@ export class MemoryCheckpoints implements Checkpoints {
   async save(partition: number, checkpoint: Checkpoint): Promise<void> {
     await this.beforeSave();
     this.saved.set(partition, { ...checkpoint, state: checkpoint.state.slice() });
+    this.saves++;
+  }
+
+  async saveChange(partition: number, { offsetNext, after, patch, stateBytes }: CheckpointChange): Promise<void> {
+    await this.beforeSave();
+    const before = this.saved.get(partition);
+    const patched = new PatchedBytes(before?.state ?? new Uint8Array(0));
+    if (before?.offsetNext !== after || !patched.apply(patch) || patched.length !== stateBytes) {
+      throw apart(partition, 'it does not fit what is kept');
+    }
+    this.saved.set(partition, { offsetNext, state: patched.finish() });
     this.saves++;
   }
 

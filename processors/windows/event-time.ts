@@ -1,5 +1,5 @@
 import { withRoom } from '../columns.ts';
-import type { StateReader, StateWriter } from '../state-bytes.ts';
+import { ChangedBlocks, type StateReader, type StateWriter } from '../state-bytes.ts';
 
 /**
  * How far time has come, for each device by itself, so that a device with a wild clock hurts nobody else.
@@ -31,6 +31,7 @@ export class EventTime {
   #listed = new Uint8Array(256);
   #list: number[] = [];
   #devices = 0;
+  readonly #changed = new ChangedBlocks();
 
   constructor(idleMs: number) {
     this.#idleMs = idleMs;
@@ -45,6 +46,7 @@ export class EventTime {
     if (device >= this.#devices) this.#grow(device);
     if (receivedMs > this.clockMs) this.clockMs = receivedMs;
     this.#rows[device * ROW + ACTIVE] = this.clockMs;
+    this.#changed.mark(device);
   }
 
   tick(receivedMs: number): void {
@@ -62,6 +64,7 @@ export class EventTime {
   wake(device: number, eventMs: number): void {
     if (eventMs >= this.#rows[device * ROW + DUE]) return;
     this.#rows[device * ROW + DUE] = eventMs;
+    this.#changed.mark(device);
     if (eventMs <= this.#rows[device * ROW + NEWEST]) this.#enlist(device);
     if (this.#rows[device * ROW + SCHEDULED] === 0)
       this.#schedule(device, this.#rows[device * ROW + ACTIVE] + this.#idleMs);
@@ -72,6 +75,7 @@ export class EventTime {
     if (this.#list.length > 0) {
       for (const device of this.#list) {
         this.#listed[device] = 0;
+        this.#changed.mark(device);
         this.#rows[device * ROW + DUE] = advance(device, this.#rows[device * ROW + NEWEST]);
       }
       this.#list = [];
@@ -111,6 +115,7 @@ export class EventTime {
     this.#wheel.delete(second);
     for (const device of devices) {
       this.#rows[device * ROW + SCHEDULED] = 0;
+      this.#changed.mark(device);
       into.push(device);
     }
   }
@@ -118,6 +123,7 @@ export class EventTime {
   #schedule(device: number, atMs: number): void {
     const second = Math.max(Math.floor(atMs / 1000), this.#wheelFrom, 1);
     this.#rows[device * ROW + SCHEDULED] = second;
+    this.#changed.mark(device);
     const devices = this.#wheel.get(second);
     if (devices === undefined) this.#wheel.set(second, [device]);
     else devices.push(device);
@@ -144,12 +150,12 @@ export class EventTime {
     out.varint(this.clockMs);
     out.varint(this.#wheelFrom);
     out.varint(this.#devices);
-    for (let d = 0; d < this.#devices; d++) {
+    this.#changed.save(out, 'time', this.#devices, (d) => {
       out.varint(this.#rows[d * ROW + NEWEST] + 1);
       out.varint(this.#rows[d * ROW + ACTIVE]);
       out.varint(this.#rows[d * ROW + DUE] === Number.POSITIVE_INFINITY ? 0 : this.#rows[d * ROW + DUE] + 1);
       out.varint(this.#rows[d * ROW + SCHEDULED]);
-    }
+    });
   }
 
   restore(from: StateReader, devicesMax: number): void {

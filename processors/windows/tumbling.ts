@@ -2,7 +2,7 @@ import type { Rollup } from '../../model/rollup.ts';
 import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
 import type { SeriesDictionary } from '../series.ts';
-import type { StateReader, StateWriter } from '../state-bytes.ts';
+import { ChangedBlocks, type StateReader, type StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import { push } from './aggregates/window-state.ts';
 import type { EventTime } from './event-time.ts';
@@ -47,6 +47,9 @@ export class TumblingWindow implements WindowOperator {
   #corrected: number[] = [];
   /** For each device the end of the newest window that is gone; windows up to there take no more. */
   #goneEnd = new Float64Array(256);
+  /** What the next checkpoint has to write of #goneEnd, and of the rows of which series. */
+  readonly #goneChanged = new ChangedBlocks();
+  readonly #rowsChanged = new ChangedBlocks();
 
   constructor(spec: TumblingSpec, series: SeriesDictionary, time: EventTime) {
     this.#spec = spec;
@@ -85,6 +88,7 @@ export class TumblingWindow implements WindowOperator {
       this.#dirty[row] = 1;
       this.#corrected.push(row, series);
     }
+    this.#rowsChanged.mark(series);
     if (this.#plain) push(rows, at + STATE, value, tsMs);
     else this.#set.push(rows, at + STATE, value, tsMs);
     return true;
@@ -154,6 +158,7 @@ export class TumblingWindow implements WindowOperator {
     for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
       let before = NONE;
       let row = this.#heads[series];
+      if (row >= 0) this.#rowsChanged.mark(series);
       while (row >= 0) {
         const following = this.#next[row];
         const endMs = this.#rows[row * this.#width + START] + sizeMs;
@@ -175,11 +180,13 @@ export class TumblingWindow implements WindowOperator {
         row = following;
       }
     }
+    if (goneEnd !== this.#goneEnd[device]) this.#goneChanged.mark(device);
     this.#goneEnd[device] = goneEnd;
     return next;
   }
 
   #emit(row: number, series: number, emit: (rollup: Rollup) => void): void {
+    this.#rowsChanged.mark(series);
     const at = row * this.#width;
     const startMs = this.#rows[at + START];
     emit({
@@ -198,16 +205,16 @@ export class TumblingWindow implements WindowOperator {
   save(out: StateWriter): void {
     const devices = this.#series.devices.count;
     out.varint(devices);
-    for (let d = 0; d < devices; d++) out.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0);
+    this.#goneChanged.save(out, 'gone', devices, (d) => out.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0));
     out.varint(this.open);
-    for (let series = 0; series < this.#series.count; series++) {
+    this.#rowsChanged.save(out, 'rows', this.#series.count, (series) => {
       for (let row = this.#heads[series]; row >= 0; row = this.#next[row]) {
         out.varint(series);
         out.varint(this.#rows[row * this.#width + START]);
         out.varint(this.#rows[row * this.#width + REVISION]);
         this.#set.save(this.#rows, row * this.#width + STATE, out);
       }
-    }
+    });
   }
 
   /** After `seriesAdded` was called for every series. Rows of series that are not taken any more are passed over. */

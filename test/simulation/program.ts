@@ -108,6 +108,8 @@ export class SimProgram {
         inFlightBytesMax: plan.roomBytesMax,
         insertRowsMax: plan.insertRowsMax,
         drainMs: plan.drainMs,
+        // The thread's own time has no part in a simulated world.
+        checkpointShareMax: Number.POSITIVE_INFINITY,
       },
     });
     void starting.then((processor) => {

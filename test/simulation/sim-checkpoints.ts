@@ -1,11 +1,14 @@
-import type { Checkpoint, Checkpoints } from '../../log/checkpoints.ts';
+import { apart, type Checkpoint, type CheckpointChange, type Checkpoints } from '../../log/checkpoints.ts';
 import { SluiceError } from '../../model/errors.ts';
+import { PatchedBytes } from '../../model/patch.ts';
 import type { Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
 interface Kept extends Checkpoint {
   /** Its checksum does not fit: it is passed over. */
   damaged: boolean;
+  /** Less than that is left of one that was cut short. */
+  savedBytes: number;
 }
 
 /** Checkpoints as log/checkpoints.ts promises them: the newest and the one before, each with a checksum. */
@@ -29,7 +32,8 @@ export class SimCheckpoints {
             resolve(good === undefined ? null : { offsetNext: good.offsetNext, state: good.state.slice() });
           });
         }),
-      save: (partition, checkpoint) => this.#save(process, partition, checkpoint),
+      save: (partition, checkpoint) => this.#save(process, partition, checkpoint, false),
+      saveChange: (partition, change) => this.#saveChange(process, partition, change),
       close: async () => {},
     };
   }
@@ -38,16 +42,28 @@ export class SimCheckpoints {
     return this.#kept.get(partition) ?? [];
   }
 
-  #save(process: Process, partition: number, { offsetNext, state }: Checkpoint): Promise<void> {
+  /** Upon a state that has rotted meanwhile, which nobody has looked at, a change is worth nothing either. */
+  #saveChange(process: Process, partition: number, change: CheckpointChange): Promise<void> {
+    const { offsetNext, after, patch, stateBytes } = change;
+    const [newest] = this.#of(partition);
+    if (newest?.offsetNext !== after) return Promise.reject(apart(partition, 'another came between'));
+    const patched = new PatchedBytes(newest.state);
+    const fits = patched.apply(patch) && patched.length === stateBytes;
+    if (!fits && newest.state.length === newest.savedBytes) throw new Error('a change does not fit what was saved');
+    this.#world.count('checkpoint changed');
+    return this.#save(process, partition, { offsetNext, state: patched.finish() }, newest.damaged || !fits);
+  }
+
+  #save(process: Process, partition: number, { offsetNext, state }: Checkpoint, isLost: boolean): Promise<void> {
     const world = this.#world;
-    const kept = { offsetNext, state: state.slice(), damaged: false };
+    const kept = { offsetNext, state: state.slice(), savedBytes: state.length, damaged: isLost };
     const fails = world.strikes(world.plan.faults.saveFails, 'save failed');
     let saved = false;
     const save = (damaged: boolean) => {
       saved = true;
       this.furthest.set(partition, Math.max(offsetNext, this.furthest.get(partition) ?? 0));
       const before = this.#of(partition).find((k) => !k.damaged);
-      this.#kept.set(partition, [{ ...kept, damaged }, ...(before === undefined ? [] : [before])]);
+      this.#kept.set(partition, [{ ...kept, damaged: damaged || isLost }, ...(before === undefined ? [] : [before])]);
       world.scheduler.note(`checkpoint ${partition}@${offsetNext}${damaged ? ' torn' : ''}`);
     };
     process.onKill(() => {

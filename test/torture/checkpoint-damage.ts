@@ -9,7 +9,7 @@ const MAP_BYTES = 16 * 2 ** 30;
 
 /**
  * Damages the newest checkpoint of some partitions while nobody has them open (keys as in log/lmdb-checkpoints.ts).
- * - flip: one bit of the state or of its record
+ * - flip: one bit of the state, of the last change upon it, or of its record
  * - tear: the state ends early, as if half of it had been written
  * - file: one bit of the state where it lies in the file, behind LMDB's back
  */
@@ -22,7 +22,7 @@ export async function damageCheckpoints(dir: string, how: 'flip' | 'tear' | 'fil
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const slot = newestSlot(env, partition);
     if (slot === null || random() < 0.3) continue;
-    const key = Uint8Array.of(4, 0, partition, slot, 0, 0, 0, 0);
+    const key = random() < 0.5 ? Uint8Array.of(4, 0, partition, slot, 0, 0, 0, 0) : newestKey(env, partition, slot);
     const record = Uint8Array.of(3, 0, partition, slot);
     const inRecord = random() < 0.2;
     const value = env.read((get) => get(inRecord && how === 'flip' ? record : key));
@@ -37,6 +37,16 @@ export async function damageCheckpoints(dir: string, how: 'flip' | 'tear' | 'fil
   await env.close();
   for (const state of states) await flipInFile(join(dir, 'data.mdb'), state, random());
   return damaged;
+}
+
+/** Of the last change upon the slot's state; of the state itself where there is none. */
+function newestKey(env: ReturnType<typeof openWritableEnv>, partition: number, slot: number): Uint8Array {
+  let key = Uint8Array.of(4, 0, partition, slot, 0, 0, 0, 0);
+  for (let n = 1; ; n++) {
+    const change = Uint8Array.of(5, 0, partition, slot, 0, 0, 0, n);
+    if (n > 255 || env.read((get) => get(change)) === undefined) return key;
+    key = change;
+  }
 }
 
 function newestSlot(env: ReturnType<typeof openWritableEnv>, partition: number): number | null {
