@@ -87,6 +87,11 @@ export class StateWriter {
     this.#at += bytes.length;
   }
 
+  /** A writer for a part inside this one, whose blocks are told apart by the name. */
+  inside(name: string): StateWriter {
+    return new StateWriter(`${this.#prefix}/${name}`, this.#known);
+  }
+
   /** A part of its own, which a reader can pass over. */
   part(part: StateWriter): void {
     const bytes = part.#bytes.subarray(0, part.#at);

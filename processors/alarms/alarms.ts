@@ -290,7 +290,7 @@ export class Alarms {
     out.varint(this.#conditions.size);
     for (const [kind, condition] of this.#conditions) {
       out.text(kind);
-      const part = new StateWriter();
+      const part = out.inside(kind);
       condition.save(part);
       out.part(part);
     }

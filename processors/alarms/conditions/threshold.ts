@@ -1,7 +1,7 @@
 import type { ThresholdRule } from '../../../model/alarm.ts';
 import { matcher } from '../../../model/pattern.ts';
 import { withRoom } from '../../columns.ts';
-import type { StateReader, StateWriter } from '../../state-bytes.ts';
+import { ChangedBlocks, type StateReader, type StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
 import { type IndexedRule, LevelStates, NORMAL } from './levels.ts';
 
@@ -20,6 +20,7 @@ export class ThresholdConditions implements Condition {
   #first = new Int32Array(1024);
   #slots = new Int32Array(1024);
   #newest = new Float64Array(1024);
+  readonly #changed = new ChangedBlocks();
   #value = new Float64Array(1024);
   #slotCount = 0;
 
@@ -58,6 +59,7 @@ export class ThresholdConditions implements Condition {
     const slots = this.#slots[series];
     if (slots === 0 || tsMs < this.#newest[series]) return;
     this.#newest[series] = tsMs;
+    this.#changed.mark(series);
     this.#value[series] = value;
     const levels = this.#levels;
     const { phase, level, sign } = levels;
@@ -114,10 +116,10 @@ export class ThresholdConditions implements Condition {
       out.varint(levels.length);
     }
     const count = this.#context.series.count;
-    for (let s = 0; s < count; s++) {
+    this.#changed.save(out, 'newest', count, (s) => {
       out.varint(this.#newest[s] + 1);
       if (this.#newest[s] >= 0) out.f64(this.#value[s]);
-    }
+    });
     const busy: [series: number, first: number][] = [];
     for (let s = 0; s < count; s++) {
       this.#each(s, (first) => {
