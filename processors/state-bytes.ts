@@ -89,7 +89,7 @@ export class StateWriter {
 
   /** A writer for a part inside this one, whose blocks are told apart by the name. */
   inside(name: string): StateWriter {
-    return new StateWriter(`${this.#prefix}/${name}`, this.#known);
+    return new StateWriter(64 * 1024, `${this.#prefix}/${name}`, this.#known);
   }
 
   /** A part of its own, which a reader can pass over. */
