@@ -86,12 +86,47 @@ export interface Alarm {
   device: string;
   metric: string;
   severity: (typeof SEVERITIES)[number];
-  state: 'raised' | 'cleared';
+  state: 'normal' | 'raised' | 'cleared';
+  life: LifeState;
   raisedMs: number;
+  ackedMs: number | null;
+  ackedBy: string;
   clearedMs: number | null;
   value: number;
   message: string;
   version: number;
+  comments: { atMs: number; by: string; text: string }[];
+  shelvedUntilMs: number | null;
+  shelvedBy: string;
+  suppressed: string;
+  latched: boolean;
+  chattering: boolean;
+  raises: number;
+  groupId: string;
+}
+
+/** States of ISA-18.2; `normal` is over. */
+export type LifeState =
+  | 'normal'
+  | 'unacknowledged'
+  | 'acknowledged'
+  | 'returned'
+  | 'latched'
+  | 'shelved'
+  | 'suppressed'
+  | 'out-of-service';
+
+export interface AlarmTransition {
+  version: number;
+  transition: string;
+  atMs: number;
+  by: string;
+  comment: string;
+  value: number | null;
+  notify: boolean;
+  ruleVersion: string;
+  evidence: { metric: string; tsMs: number; value: number }[];
+  position: { partition: number; offset: number; index: number };
 }
 
 export interface Quarantined {
@@ -143,9 +178,19 @@ export class ApiError extends Error {
 
 /** Rejects with ApiError; status 0 means that the gateway could not be reached. */
 async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return ask<T>(path, { signal, headers: { accept: 'application/json' } });
+}
+
+async function post<T>(path: string, body: object): Promise<T> {
+  const headers = { accept: 'application/json', 'content-type': 'application/json' };
+  return ask<T>(path, { method: 'POST', headers, body: JSON.stringify(body) });
+}
+
+async function ask<T>(path: string, request: RequestInit): Promise<T> {
+  const { signal } = request;
   let answer: Response;
   try {
-    answer = await fetch(`./api/${path}`, { signal, headers: { accept: 'application/json' } });
+    answer = await fetch(`./api/${path}`, request);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, 'The gateway cannot be reached.', 'It is asked again as soon as the connection is back.');
@@ -185,7 +230,12 @@ export const api = {
     ),
   newestRollups: (device: string, signal?: AbortSignal) =>
     get<{ rollups: Rollup[] }>(`devices/${encode(device)}/rollups?newest=true&limit=500`, signal),
-  alarms: (state: 'open' | 'all', limit: number) => get<{ alarms: Alarm[] }>(`alarms?state=${state}&limit=${limit}`),
+  alarms: (state: 'open' | 'shelved' | 'all', limit: number) =>
+    get<{ alarms: Alarm[] }>(`alarms?state=${state}&limit=${limit}`),
+  alarm: (id: string) => get<{ alarm: Alarm; history: AlarmTransition[] }>(`alarms/${encode(id)}`),
+  /** Resolves when what was asked for is durable on the log; an event tells when it is done. */
+  act: (id: string, action: string, body: object) =>
+    post<{ operations: string[] }>(`alarms/${encode(id)}/${action}`, body),
   ledger: () => get<LedgerBalance>('ledger'),
   quarantine: (limit: number) => get<{ messages: Quarantined[] }>(`quarantine?limit=${limit}`),
 };
