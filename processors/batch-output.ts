@@ -13,14 +13,14 @@ export interface BatchOutput {
   counts: BatchCounts;
 }
 
-/** The order in which the tables are filled: the devices that others speak of, what people count, and last what counts it: what the ledger has, the tables have. */
+/** The order in which the tables are filled: the devices that others speak of, what people count, the history of alarms before how they stand, and last what counts it: what the ledger has, the tables have. */
 export const TABLES: readonly TableName[] = [
   'devices',
   'readings',
   'quarantine',
   'rollups',
-  'alarms',
   'alarm_events',
+  'alarms',
   'ledger',
 ];
 

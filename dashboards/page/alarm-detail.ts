@@ -120,13 +120,13 @@ export class AlarmDetail {
     this.#told.classList.toggle('wrong', wrong);
   }
 
-  async #loadHistory(): Promise<void> {
+  async #loadHistory(tries = 10): Promise<void> {
     const version = this.#version;
     try {
       const { history } = await api.alarm(this.#alarm.id);
       // The store may be a moment behind the event.
-      if ((history.at(-1)?.version ?? version) < version) {
-        setTimeout(() => this.#version === version && this.root.isConnected && void this.#loadHistory(), 500);
+      if ((history.at(-1)?.version ?? 0) < version && tries > 0) {
+        setTimeout(() => this.#version === version && this.root.isConnected && void this.#loadHistory(tries - 1), 500);
       }
       const nowMs = this.#handlers.nowMs();
       this.#timeline.replaceChildren(...history.reverse().map((transition) => transitionItem(transition, nowMs)));
