@@ -100,6 +100,14 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
     inSeconds(r.checkpoints?.ageMs),
   ),
   gauge('sluice_processor_state_bytes', 'State of windows, alarms and redeliveries', (r) => r.checkpoints?.stateBytes),
+  labelled('gauge', 'sluice_processor_state_part_bytes', 'The same, by what takes them', (r) =>
+    byKey('part', r.state?.bytes),
+  ),
+  gauge('sluice_processor_devices', 'Devices that are known', (r) => r.state?.devices),
+  gauge('sluice_processor_series', 'Pairs of device and metric that are known', (r) => r.state?.series),
+  labelled('gauge', 'sluice_processor_windows_open', 'Windows that are open, by their name', (r) =>
+    byKey('window', r.state?.windowsOpen),
+  ),
 ];
 
 export const STORE: readonly Family<StoreStats>[] = [

@@ -104,6 +104,16 @@ export interface CheckpointStats {
   ageMs: number | null;
 }
 
+/** What a processor's state holds, as of the last checkpoints. Windows by their names, which are of the settings. */
+export interface StateStats {
+  devices: number;
+  series: number;
+  /** Bytes of the checkpoints by part: `series`, `seen`, `time`, `alarms`, `ledger`, `window {name}` … */
+  bytes: Record<string, number>;
+  /** Windows that are open, by name. */
+  windowsOpen: Record<string, number>;
+}
+
 export interface ProcessorStats {
   role: 'processor';
   /** Which process of the role, unique in the cluster: counters of different instances are added. */
@@ -139,6 +149,7 @@ export interface ProcessorStats {
   readingsDerived?: number;
   derivedUnknown?: number;
   /** How much lagMs has grown over the last half minute; negative when it shrinks. */
+  state?: StateStats;
   lagChangeMs?: number;
   workersRestartedLately?: number;
   store?: StoreClientStats;

@@ -2,6 +2,7 @@ import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
 import { addCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
+import type { StateSizes } from './partition-state.ts';
 import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
 import type { RunShared } from './run-shared.ts';
@@ -36,6 +37,8 @@ export class PartitionRun {
   readonly partition: number;
   readonly slot: Slot;
   storedNext = 0;
+  /** What its state takes, as of the last checkpoint. */
+  sizes: StateSizes | null = null;
   /** When the log was given the oldest frame that is under way; null when none is. */
   get oldestAppendedMs(): number | null {
     return this.#batches[0]?.appendedMs ?? null;
@@ -348,7 +351,8 @@ export class PartitionRun {
       await room.change();
     }
     if (generation !== this.#generation) return;
-    const { bytes, isChange, stateBytes } = answer.state;
+    const { bytes, isChange, stateBytes, sizes } = answer.state;
+    this.sizes = sizes;
     if (isChange && after !== null)
       await checkpoints.saveChange(partition, { offsetNext, after, patch: bytes, stateBytes });
     else await checkpoints.save(partition, { offsetNext, state: bytes });

@@ -97,12 +97,21 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
   ];
 }
 
+export interface StateSizes {
+  bytes: ReadonlyMap<string, number>;
+  devices: number;
+  series: number;
+  windowsOpen: ReadonlyMap<string, number>;
+}
+
 /** A state as it was saved: whole, or as what makes it out of the one before (model/patch.ts). */
 export interface SavedState {
   bytes: Uint8Array<ArrayBuffer>;
   isChange: boolean;
   /** Length of the whole state. */
   stateBytes: number;
+  /** What takes how many of them: `series`, `seen`, `time`, and each part by its name. And how much there is. */
+  sizes: StateSizes;
   /** Where its blocks lie, for the next to refer to. */
   blocks: KnownBlocks;
 }
@@ -115,9 +124,15 @@ export function saveState(state: PartitionState, before: KnownBlocks | null): Sa
   const out = new StateWriter(BEGIN_BYTES, '', before);
   out.varint(MAGIC);
   out.varint(VERSION);
-  state.series.save(out);
-  state.seen.save(out, state.series.count);
-  state.time.save(out);
+  const bytesOf = new Map<string, number>();
+  const sized = (name: string, save: () => void): void => {
+    const before = out.length;
+    save();
+    bytesOf.set(name, out.length - before);
+  };
+  sized('series', () => state.series.save(out));
+  sized('seen', () => state.seen.save(out, state.series.count));
+  sized('time', () => state.time.save(out));
   const parts = partsOf(state, []);
   out.varint(parts.length);
   for (const { name, definition, save } of parts) {
@@ -125,11 +140,16 @@ export function saveState(state: PartitionState, before: KnownBlocks | null): Sa
     out.text(definition);
     const part = new StateWriter(BEGIN_BYTES, name, before);
     save(part);
-    out.part(part);
+    sized(name, () => out.part(part));
   }
   const isChange = before !== null;
   const bytes = isChange ? out.finishChange() : out.finish();
-  return { bytes, isChange, stateBytes: out.length, blocks: out.blocks() };
+  return { bytes, isChange, stateBytes: out.length, sizes: sizesOf(state, bytesOf), blocks: out.blocks() };
+}
+
+function sizesOf({ series, windows }: PartitionState, bytes: ReadonlyMap<string, number>): StateSizes {
+  const windowsOpen = new Map(windows.map(({ spec, operator }) => [spec.name, operator.open]));
+  return { bytes, devices: series.devices.count, series: series.count, windowsOpen };
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Checkpoints } from '../log/checkpoints.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
-import type { ProcessorStats } from '../model/stats.ts';
+import type { ProcessorStats, StateStats } from '../model/stats.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import { noCounts } from './batch-output.ts';
@@ -180,10 +180,28 @@ class RunningProcessor implements Processor {
       running: this.#running,
       partitions: [...this.#runs.keys()].sort((a, b) => a - b),
       readingsStored: this.#shared.inserter.rowsStored,
+      state: this.#stateStats(),
       lagFrames: this.#lagFrames,
       lagMs: nowMs - oldestMs,
       workersRestarted: this.#workersRestarted,
     };
+  }
+
+  /** Of the partitions that it works at, as of their last checkpoints. */
+  #stateStats(): StateStats {
+    // Names of the settings are keys here, whatever they are.
+    const stats: StateStats = { devices: 0, series: 0, bytes: Object.create(null), windowsOpen: Object.create(null) };
+    const add = (into: Record<string, number>, from: ReadonlyMap<string, number>): void => {
+      for (const [name, value] of from) into[name] = (into[name] ?? 0) + value;
+    };
+    for (const { sizes } of this.#runs.values()) {
+      if (sizes === null) continue;
+      stats.devices += sizes.devices;
+      stats.series += sizes.series;
+      add(stats.bytes, sizes.bytes);
+      add(stats.windowsOpen, sizes.windowsOpen);
+    }
+    return stats;
   }
 
   close(): Promise<void> {

@@ -50,6 +50,6 @@ function frames(pipeline: PartitionPipeline, task: FramesTask): Answer {
 function save(pipeline: PartitionPipeline, task: SaveTask): Answer {
   if (!pipeline.canSave) return { kind: 'state', state: null, cpuMs: 0 };
   const before = performance.now();
-  const { bytes, isChange, stateBytes } = task.whole ? pipeline.saveWhole() : pipeline.saveChange();
-  return { kind: 'state', state: { bytes, isChange, stateBytes }, cpuMs: performance.now() - before };
+  const { bytes, isChange, stateBytes, sizes } = task.whole ? pipeline.saveWhole() : pipeline.saveChange();
+  return { kind: 'state', state: { bytes, isChange, stateBytes, sizes }, cpuMs: performance.now() - before };
 }

@@ -1,5 +1,6 @@
 import type { LogFrame } from '../log/log.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
+import type { SavedState } from './partition-state.ts';
 
 /**
  * What the main thread asks of a worker, and is answered. A partition that was assigned is known by its generation: a worker
@@ -50,7 +51,7 @@ export type Answer =
   /** Null while the state cannot be saved yet. */
   | {
       kind: 'state';
-      state: { bytes: Uint8Array<ArrayBuffer>; isChange: boolean; stateBytes: number } | null;
+      state: Omit<SavedState, 'blocks'> | null;
       cpuMs: number;
     }
   | { kind: 'dropped' }
