@@ -18,6 +18,8 @@ interface Row {
   at: number;
   revision: number;
   dirty: boolean;
+  /** Where the state of each series is, when the aggregates go along series; `at` then holds what is joined of them. */
+  series: Map<number, number>;
 }
 
 interface Open {
@@ -142,11 +144,13 @@ export class GroupWindow implements WindowOperator {
         at: this.#room(),
         revision: 0,
         dirty: false,
+        series: new Map(),
       };
       this.#set.begin(this.#column, row.at);
       open.rows.set(key, row);
     }
-    this.#set.push(this.#column, row.at, value, tsMs);
+    const at = this.#set.bySeries ? this.#stateOf(row, series) : row.at;
+    this.#set.push(this.#column, at, value, tsMs);
     if (startMs <= this.#closedMs) {
       if (!row.dirty) {
         row.dirty = true;
@@ -160,6 +164,16 @@ export class GroupWindow implements WindowOperator {
     else waiting.push(startMs);
     open.pending++;
     this.#time.wake(device, startMs + this.#spec.sizeMs + this.#spec.outOfOrderMs);
+  }
+
+  #stateOf(row: Row, series: number): number {
+    let at = row.series.get(series);
+    if (at === undefined) {
+      at = this.#room();
+      this.#set.begin(this.#column, at);
+      row.series.set(series, at);
+    }
+    return at;
   }
 
   #openAt(startMs: number): Open {
@@ -223,9 +237,11 @@ export class GroupWindow implements WindowOperator {
     this.#closedMs = closedMs;
     for (const { startMs, rows } of inOrder) {
       if (startMs + allowedLatenessMs > closedMs) continue;
-      for (const { at } of rows.values()) {
-        this.#set.release(this.#column, at);
-        this.#free.push(at);
+      for (const row of rows.values()) {
+        for (const at of [row.at, ...row.series.values()]) {
+          this.#set.release(this.#column, at);
+          this.#free.push(at);
+        }
       }
       this.#windows.delete(startMs);
     }
@@ -242,6 +258,11 @@ export class GroupWindow implements WindowOperator {
     row.dirty = false;
     row.revision++;
     const state = new StateWriter(256);
+    if (this.#set.bySeries) {
+      this.#set.release(this.#column, row.at);
+      this.#set.begin(this.#column, row.at);
+      for (const [, at] of inSeriesOrder(row.series)) this.#set.join(this.#column, row.at, this.#column, at);
+    }
     this.#set.save(this.#column, row.at, state);
     const { group, metric, revision } = row;
     send({ group, bytes: encodePartial(this.#head(offset, ordinal, startMs), { group, metric, revision, state }) });
@@ -260,6 +281,11 @@ export class GroupWindow implements WindowOperator {
         out.text(row.metric);
         out.varint(row.revision);
         this.#set.save(this.#column, row.at, out);
+        out.varint(row.series.size);
+        for (const [series, at] of inSeriesOrder(row.series)) {
+          out.varint(series);
+          this.#set.save(this.#column, at, out);
+        }
       }
     }
     const devices = [...this.#pendingOf].sort(([a], [b]) => a - b);
@@ -281,7 +307,13 @@ export class GroupWindow implements WindowOperator {
         const number = numberOf(this.#groupNumbers, group);
         this.#groups[number] = group;
         const key = number * METRICS_MAX + numberOf(this.#metricNumbers, metric);
-        open.rows.set(key, { group, metric, at, revision, dirty: false });
+        const series = new Map<number, number>();
+        for (let left = from.count(); left > 0; left--) {
+          const one = from.below(this.#series.count, 'a series');
+          series.set(one, this.#room());
+          this.#set.restore(this.#column, series.get(one) as number, from);
+        }
+        open.rows.set(key, { group, metric, at, revision, dirty: false, series });
       }
     }
     for (let devices = from.count(); devices > 0; devices--) {
@@ -340,4 +372,9 @@ function groupValue(by: WindowKey, registry: Registry, device: number): string {
     default:
       return '';
   }
+}
+
+/** The same order after a restore, so that sums round alike. */
+function inSeriesOrder(states: ReadonlyMap<number, number>): [series: number, at: number][] {
+  return [...states].sort(([a], [b]) => a - b);
 }

@@ -16,6 +16,8 @@ import { begin, merge, push, result, WINDOW_STATE_WIDTH, type WindowResult } fro
  */
 export interface AggregateSet {
   readonly width: number;
+  /** Some of it goes along one series in order of time: a group needs a state for each series, and joins them. */
+  readonly bySeries: boolean;
   /** Before the first reading. What the row held before has been released. */
   begin(state: StateColumn, at: number): void;
   push(state: StateColumn, at: number, value: number, tsMs: number): void;
@@ -47,6 +49,7 @@ export function aggregateSet(specs: readonly AggregateSpec[]): AggregateSet {
 /** Count, sum, min, max, avg, first and last, which every window has. */
 const PLAIN: AggregateSet = {
   width: WINDOW_STATE_WIDTH,
+  bySeries: false,
   begin,
   push,
   merge,
@@ -69,14 +72,17 @@ function restorePlain(state: StateColumn, at: number, from: StateReader): void {
 /** Further aggregates: which kinds one of them computes, and how it is made from their declarations. */
 interface Row {
   kinds: readonly AggregateSpec['kind'][];
+  /** It goes along one series in order of time. */
+  bySeries?: true;
   open(specs: readonly AggregateSpec[], pool: BlockPool): FurtherAggregate;
 }
 
 const FURTHER: readonly Row[] = [
   { kinds: ['stddev'], open: () => new Stddev() },
-  { kinds: ['delta'], open: () => new Delta() },
+  { kinds: ['delta'], bySeries: true, open: () => new Delta() },
   {
     kinds: ['rate', 'time_avg'],
+    bySeries: true,
     open: (specs, pool) =>
       new InOrder(
         specs.map((spec) => spec.kind),
@@ -101,6 +107,7 @@ const FURTHER: readonly Row[] = [
 /** The plain aggregates, and behind them in the row those that the window names. */
 class ExtendedSet implements AggregateSet {
   readonly width: number;
+  readonly bySeries: boolean;
   readonly #pool = new BlockPool();
   readonly #further: FurtherAggregate[] = [];
   /** Where each begins in the row. */
@@ -108,15 +115,18 @@ class ExtendedSet implements AggregateSet {
 
   constructor(specs: readonly AggregateSpec[]) {
     let width = WINDOW_STATE_WIDTH;
-    for (const { kinds, open } of FURTHER) {
+    let bySeries = false;
+    for (const { kinds, open, bySeries: goesAlong } of FURTHER) {
       const own = specs.filter((spec) => kinds.includes(spec.kind));
       if (own.length === 0) continue;
       const further = open(own, this.#pool);
       this.#further.push(further);
       this.#from.push(width);
       width += further.width;
+      if (goesAlong) bySeries = true;
     }
     this.width = width;
+    this.bySeries = bySeries;
   }
 
   get bytes(): number {
