@@ -76,10 +76,9 @@ export class CombinationConditions implements Condition {
   }
 
   endFrame(): void {
-    for (const unit of this.#timers.take(this.#context.place.clockMs)) {
-      const { r, device } = this.#subjects[unit];
-      this.settle(r, device);
-    }
+    const due = this.#timers.take(this.#context.place.clockMs).map((unit) => this.#subjects[unit]);
+    // Units have other numbers after a restore, and the order of what they decide is part of the result.
+    for (const { r, device } of due.sort((a, b) => a.device - b.device || a.r - b.r)) this.settle(r, device);
   }
 
   explain(device: number): Explanation[] {
