@@ -114,6 +114,7 @@ export interface DeviceGroups {
   models: { value: string; devices: number }[];
   /** `name:value`. */
   tags: { value: string; devices: number }[];
+  known: number;
   /** Devices that nobody told of. */
   unknown: number;
 }
@@ -126,12 +127,12 @@ export async function deviceGroups(store: StoreGate): Promise<DeviceGroups> {
       `SELECT ${what} AS value, count() AS devices FROM devices FINAL ${of} WHERE removed = 0 AND value != ''
        GROUP BY value ORDER BY devices DESC, value LIMIT ${GROUPS_MAX}`,
     );
-  const [sites, models, tags, unknown] = await Promise.all([
+  const [sites, models, tags, totals] = await Promise.all([
     count('toString(site)', ''),
     count('toString(model)', ''),
     count("concat(tag.1, ':', tag.2)", 'ARRAY JOIN tags AS tag'),
-    store.query<{ devices: number }>(
-      "SELECT count() AS devices FROM devices FINAL WHERE removed = 0 AND source = 'seen'",
+    store.query<{ known: number; unknown: number }>(
+      "SELECT countIf(source != 'seen') AS known, countIf(source = 'seen') AS unknown FROM devices FINAL WHERE removed = 0",
     ),
   ]);
   const plain = (rows: { value: string; devices: number }[]) =>
@@ -140,7 +141,8 @@ export async function deviceGroups(store: StoreGate): Promise<DeviceGroups> {
     sites: plain(sites),
     models: plain(models),
     tags: plain(tags),
-    unknown: Number(unknown[0].devices),
+    known: Number(totals[0].known),
+    unknown: Number(totals[0].unknown),
   };
 }
 

@@ -30,10 +30,39 @@ export interface Overview {
   history?: Record<RateName, (number | null)[]> & { endMs: number; stepMs: number; lagMs: (number | null)[] };
 }
 
-export interface Device {
+/** What the registry says of a device. */
+export interface Said {
+  name: string;
+  site: string;
+  model: string;
+  tags: Record<string, string>;
+  thresholds: Record<string, number>;
+}
+
+export interface Device extends Said {
   device: string;
-  lastSeenMs: number;
+  source: 'config' | 'file' | 'http' | 'seen';
+  /** False for one that nobody told of. */
+  known: boolean;
+  version: number;
+  lastSeenMs: number | null;
   metrics: number;
+}
+
+/** Which devices are asked for, besides their search. */
+export interface DeviceQuery {
+  site?: string;
+  model?: string;
+  tag?: string;
+  source?: string;
+}
+
+export interface DeviceGroups {
+  sites: { value: string; devices: number }[];
+  models: { value: string; devices: number }[];
+  tags: { value: string; devices: number }[];
+  known: number;
+  unknown: number;
 }
 
 export interface Metric {
@@ -44,9 +73,7 @@ export interface Metric {
   text: string;
 }
 
-export interface DeviceDetail {
-  device: string;
-  lastSeenMs: number;
+export interface DeviceDetail extends Omit<Device, 'metrics'> {
   metrics: Metric[];
 }
 
@@ -212,11 +239,19 @@ const encode = encodeURIComponent;
 
 export const api = {
   overview: (seconds: number) => get<Overview>(`overview?seconds=${seconds}`),
-  devices: (search: string, after: string, limit: number, signal?: AbortSignal) =>
+  devices: (search: string, where: DeviceQuery, after: string, limit: number, signal?: AbortSignal) =>
     get<{ devices: Device[]; next: string | null }>(
-      `devices?search=${encode(search)}&after=${encode(after)}&limit=${limit}`,
+      `devices?${new URLSearchParams({ search, after, limit: `${limit}`, ...where })}`,
       signal,
     ),
+  deviceGroups: () => get<DeviceGroups>('device-groups'),
+  /** Says something of a device, if it is still in this version. */
+  describeDevice: (device: string, said: Said, version: number) =>
+    ask<{ version: number }>(`devices/${encode(device)}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'if-match': `"${version}"` },
+      body: JSON.stringify(said),
+    }),
   device: (device: string, signal?: AbortSignal) => get<DeviceDetail>(`devices/${encode(device)}`, signal),
   series: (
     device: string,

@@ -1,4 +1,5 @@
 import { ApiError, api, type Device } from './api.ts';
+import { DeviceFilter } from './device-filter.ts';
 import { h, notice, setText } from './dom.ts';
 import { age, count } from './format.ts';
 
@@ -7,6 +8,13 @@ const SHOWN_MAX = 1_000;
 const REFRESH_MS = 5_000;
 /** A device silent for so long is shown fainter. */
 const QUIET_MS = 60_000;
+
+interface Row {
+  button: HTMLButtonElement;
+  seen: HTMLElement;
+  about: HTMLElement;
+  mark: HTMLElement;
+}
 
 export interface DevicesHandlers {
   onChoose(device: string): void;
@@ -20,12 +28,13 @@ export class Devices {
   readonly root: HTMLElement;
   readonly #list = h('ul', { class: 'device-list', 'aria-label': 'Devices' });
   readonly #search: HTMLInputElement;
+  readonly #filter = new DeviceFilter(() => this.#typed());
   readonly #total = h('span', { class: 'count' });
   readonly #handlers: DevicesHandlers;
   #devices: Device[] = [];
   #next: string | null = null;
   #chosen = '';
-  #rows = new Map<string, { button: HTMLButtonElement; seen: HTMLElement }>();
+  #rows = new Map<string, Row>();
   #asking: AbortController | null = null;
   #error = '';
 
@@ -44,7 +53,7 @@ export class Devices {
       'section',
       { class: 'panel devices', 'aria-label': 'Devices' },
       h('header', {}, h('h2', {}, 'Devices'), this.#total),
-      h('div', { class: 'search' }, this.#search),
+      h('div', { class: 'search' }, this.#search, this.#filter.root),
       this.#list,
     );
     this.#list.addEventListener('keydown', (event) => this.#keys(event));
@@ -65,6 +74,7 @@ export class Devices {
 
   /** As many as are shown now, anew. */
   async refresh(): Promise<void> {
+    await this.#filter.refresh();
     await this.#load('', Math.max(PAGE, Math.min(SHOWN_MAX, this.#devices.length)));
   }
 
@@ -73,7 +83,7 @@ export class Devices {
     const asking = new AbortController();
     this.#asking = asking;
     try {
-      const answer = await api.devices(this.#search.value.trim(), after, limit, asking.signal);
+      const answer = await api.devices(this.#search.value.trim(), this.#filter.query, after, limit, asking.signal);
       if (asking !== this.#asking) return;
       this.#devices = after === '' ? answer.devices : [...this.#devices, ...answer.devices];
       this.#next = answer.next;
@@ -95,10 +105,12 @@ export class Devices {
   }
 
   #show(): void {
-    const rows = new Map<string, { button: HTMLButtonElement; seen: HTMLElement }>();
+    const rows = new Map<string, Row>();
     const items: HTMLElement[] = [];
-    for (const { device } of this.#devices) {
+    for (const listed of this.#devices) {
+      const { device } = listed;
       const row = this.#rows.get(device) ?? this.#row(device);
+      this.#say(row, listed);
       rows.set(device, row);
       items.push(row.button.parentElement as HTMLElement);
     }
@@ -116,8 +128,8 @@ export class Devices {
     if (this.#error !== '' && this.#devices.length === 0) {
       items.push(h('li', {}, notice('error', 'Devices cannot be listed', h('p', {}, this.#error))));
     } else if (this.#devices.length === 0) {
-      const searched = this.#search.value.trim() !== '';
-      items.push(h('li', {}, notice('empty', searched ? 'No device has this in its name' : 'No devices yet')));
+      const searched = this.#search.value.trim() !== '' || Object.keys(this.#filter.query).length > 0;
+      items.push(h('li', {}, notice('empty', searched ? 'No device is like this' : 'No devices yet')));
     }
     const same =
       items.length === this.#list.children.length && items.every((item, i) => item === this.#list.children[i]);
@@ -130,17 +142,28 @@ export class Devices {
     this.chosen = this.#chosen;
   }
 
-  #row(device: string): { button: HTMLButtonElement; seen: HTMLElement } {
+  /** Where it stands and what it is, in few words; what nobody told of is marked, where something was told of others. */
+  #say({ button, about, mark }: Row, { device, name, site, model, tags, known }: Device): void {
+    setText(about, [name, site, model].filter((word) => word !== '').join(' · '));
+    mark.hidden = known || !this.#filter.marksUnknown;
+    const words = Object.entries(tags).map(([tag, value]) => `${tag}: ${value}`);
+    button.title = [device, name, site, model, ...words].filter((word) => word !== '').join('\n');
+  }
+
+  #row(device: string): Row {
     const seen = h('span', { class: 'seen' });
+    const about = h('span', { class: 'about' });
+    const mark = h('span', { class: 'mark', title: 'Nothing was said of this device', hidden: true }, 'unknown');
     const button = h(
       'button',
       { type: 'button', 'aria-pressed': 'false', title: device, onclick: () => this.#handlers.onChoose(device) },
       h('span', { class: 'dot' }),
-      h('span', { class: 'device-name' }, device),
+      h('span', { class: 'device-name' }, device, about),
+      mark,
       seen,
     );
     h('li', {}, button);
-    return { button, seen };
+    return { button, seen, about, mark };
   }
 
   #ages(): void {
@@ -148,9 +171,10 @@ export class Devices {
     for (const { device, lastSeenMs } of this.#devices) {
       const row = this.#rows.get(device);
       if (!row) continue;
-      const quiet = nowMs - lastSeenMs > QUIET_MS;
+      const quiet = lastSeenMs === null || nowMs - lastSeenMs > QUIET_MS;
       // The list is renewed every few seconds: finer ages than that would only flicker.
-      setText(row.seen, nowMs - lastSeenMs < REFRESH_MS * 2.5 ? 'now' : age(nowMs - lastSeenMs));
+      const silentMs = lastSeenMs === null ? null : nowMs - lastSeenMs;
+      setText(row.seen, silentMs === null ? 'never' : silentMs < REFRESH_MS * 2.5 ? 'now' : age(silentMs));
       row.button.classList.toggle('quiet', quiet);
     }
   }

@@ -1,6 +1,7 @@
 import { Aggregates } from './aggregates.ts';
 import { ApiError, api, type DeviceDetail, type LiveReading, type Metric } from './api.ts';
 import { Chart } from './chart.ts';
+import { DeviceEntry } from './device-entry.ts';
 import { h, notice, setText } from './dom.ts';
 import { age, duration, measure, moment } from './format.ts';
 import { bounds, type View } from './hash.ts';
@@ -34,6 +35,7 @@ export class Explorer {
   readonly root: HTMLElement;
   readonly #handlers: ExplorerHandlers;
   readonly #title = h('h2', { class: 'device-title' });
+  readonly #entry = new DeviceEntry();
   readonly #seen = h('span', { class: 'device-seen' });
   readonly #chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'Metrics' });
   readonly #charts = h('div', { class: 'charts' });
@@ -57,6 +59,7 @@ export class Explorer {
       'section',
       { class: 'panel explorer', 'aria-label': 'Device' },
       h('header', {}, h('div', { class: 'device-head' }, this.#title, this.#seen), this.#picker.root),
+      this.#entry.root,
       this.#chips,
       this.#charts,
       this.#aggregates.root,
@@ -151,6 +154,7 @@ export class Explorer {
       if (device !== this.#view.device) return;
       const before = this.#detail?.metrics.map((m) => m.metric).join('\n');
       this.#detail = detail;
+      this.#entry.show(detail);
       void this.#aggregates.load(device, () => this.#metrics(), this.#handlers.nowMs());
       if (before !== detail.metrics.map((m) => m.metric).join('\n')) this.#showChips();
       this.#sayValues();
@@ -301,8 +305,9 @@ export class Explorer {
 
   #say(): void {
     setText(this.#title, this.#view.device === '' ? 'No device chosen' : this.#view.device);
-    const last = this.#detail?.lastSeenMs;
+    const last = this.#detail?.lastSeenMs ?? undefined;
     const ago = last === undefined ? 0 : this.#handlers.nowMs() - last;
+    if (this.#detail?.device !== this.#view.device) this.#entry.show(null);
     const seen = ago < 15_000 ? 'sending now' : `last seen ${age(ago)} ago`;
     setText(this.#seen, this.#view.device === '' || last === undefined ? '' : seen);
   }
