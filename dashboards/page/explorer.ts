@@ -109,7 +109,7 @@ export class Explorer {
       for (const r of readings) {
         if (r.m !== metric.metric || r.t < metric.tsMs) continue;
         Object.assign(metric, { value: r.v, tsMs: r.t, text: '' });
-        this.#detail!.lastSeenMs = Math.max(this.#detail!.lastSeenMs, this.#handlers.nowMs());
+        this.#detail!.lastSeenMs = Math.max(this.#detail!.lastSeenMs ?? 0, this.#handlers.nowMs());
       }
     }
     this.#sayValues();
