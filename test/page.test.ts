@@ -210,4 +210,26 @@ describe.skipIf(!browserIsThere())('the page', () => {
     await page.locator('.banner').waitFor({ state: 'hidden' });
     await eventually('live again', async () => (await page.locator('.connection').textContent()) === 'Live');
   });
+
+  it('tells what is said of a device, filters by it, and changes it in place', async () => {
+    await publish('told', { level: 1 });
+    await publish('untold', { level: 1 });
+    const page = await open('#device=told');
+    await page.locator('.entry .mark').waitFor();
+    await page.getByRole('button', { name: 'Describe' }).click();
+    await page.getByLabel('Site', { exact: true }).fill('north');
+    await page.getByLabel('Tags', { exact: true }).fill('line=a, floor=2');
+    await page.getByLabel('Thresholds', { exact: true }).fill('level_max=7.5');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.locator('.entry .fact', { hasText: 'north' }).waitFor();
+    const filter = page.getByLabel('Filter devices');
+    await filter.waitFor({ timeout: 20_000 });
+    await filter.selectOption('site north');
+    await expect.poll(() => page.locator('.device-list .device-name').allTextContents()).toEqual(['toldnorth']);
+    await filter.selectOption('unknown');
+    await page.locator('.device-list button', { hasText: 'untold' }).locator('.mark').waitFor();
+    expect(await page.locator('.device-list .device-name', { hasText: 'north' }).count()).toBe(0);
+    await page.setViewportSize({ width: 390, height: 800 });
+    await expect.poll(() => page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(390);
+  });
 });
