@@ -5,7 +5,7 @@ import { checkedText, choice, duration, flag, integer, list, section } from './f
 import { patternProblem } from './names.ts';
 import { clip } from './quantity.ts';
 
-/** Settings of what becomes of an alarm, after ISA-18.2 (docs/alarms.md): they stand in a rule, beside its condition. */
+/** Settings of what becomes of an alarm, after ISA-18.2 (docs/alarm-life.md): they stand in a rule, beside its condition. */
 
 const DAY_MS = 86_400_000;
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alarmEventOf } from '../model/alarm.fixture.ts';
 import { encodeCloudEvent } from '../model/cloudevent.ts';
@@ -117,6 +118,17 @@ describe('alarms over HTTP', () => {
       { kind: 'maintenance', window: 'works', removed: false, sites: ['oslo'], untilMs },
       { kind: 'maintenance', window: 'works', removed: true },
     ]);
+  });
+
+  it('take the examples of the documentation', async () => {
+    const text = readFileSync(new URL('../docs/alarm-life.md', import.meta.url), 'utf8');
+    const examples = [...text.matchAll(/```http\n(GET|POST|PUT) (\S+)\n([\s\S]*?)```/g)];
+    expect(examples.length).toBeGreaterThan(6);
+    for (const [, method, path, body] of examples) {
+      const at = path.replace('ID', 'a1');
+      if (method === 'GET') expect((await get(at)).status, path).toBe(200);
+      else expect((await send(at, JSON.parse(body.replace('"ID"', '"a1"')), method)).status, path).toBe(202);
+    }
   });
 
   it('are known by their event before the store has them', async () => {
