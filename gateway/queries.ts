@@ -53,7 +53,10 @@ export interface RollupRow {
   label: string;
 }
 
-/** Rollups, the newest first; with `newest` only the newest one of each window and metric. */
+/**
+ * Rollups, the newest first; with `newest` only the newest one of each window and metric. Each by its newest revision; what was taken
+ * back (count 0) is left out.
+ */
 export async function listRollups(
   store: StoreGate,
   options: {

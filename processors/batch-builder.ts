@@ -27,7 +27,7 @@ import type { OutgoingPartial } from './groups/partial.ts';
 
 /** Where rows go: the blocks of the store, or what a test puts in their place. */
 export interface Blocks {
-  readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'finish'>;
+  readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'markLate' | 'finish'>;
   rollups(): Pick<RollupsBlock, 'rows' | 'add' | 'finish'>;
   alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
   alarmEvents(): Pick<AlarmEventsBlock, 'rows' | 'add' | 'finish'>;

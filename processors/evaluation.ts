@@ -115,6 +115,7 @@ export class Evaluation {
       if (!untimed && tsMs > newestMs) newestMs = tsMs;
       if (series === seqSeries) ledger.sequence(ledgerRow, device, value);
       const text = message.hasText ? message.text[i] : '';
+      const row = readings.rows;
       readings.add(series, tsMs, value, text, receivedMs, offset, index, untimed);
       if (ahead) {
         counts.readingsAhead++;
@@ -127,14 +128,20 @@ export class Evaluation {
       let late = false;
       if (Number.isNaN(value)) {
         for (const operator of this.#ofTexts) if (!operator.pushText(series, device, tsMs, text)) late = true;
-        if (late) lates++;
+        if (late) {
+          lates++;
+          readings.markLate(row);
+        }
         if (alarms.wantsTexts) alarms.text(series, device, tsMs, text, i);
         continue;
       }
       for (let w = 0; w < windows.length; w++) {
         if (!windows[w].operator.push(series, device, tsMs, value)) late = true;
       }
-      if (late) lates++;
+      if (late) {
+        lates++;
+        readings.markLate(row);
+      }
       alarms.push(series, device, tsMs, value, i);
     }
     if (derived?.isDue) this.#derive(derived, at, count);

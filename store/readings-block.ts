@@ -24,6 +24,8 @@ export interface SeriesNames {
 export const FLAG_UNTIMED = 1;
 /** It was not sent: it was computed from other metrics of the device. */
 export const FLAG_DERIVED = 2;
+/** A window that should have taken it was closed: its rollup does not hold it. */
+export const FLAG_LATE = 4;
 
 /** Bits of a message's index inside `arrival`; a frame holds fewer messages than 2^20. */
 const ARRIVAL_INDEX_SIZE = 1 << 20;
@@ -109,6 +111,12 @@ export class ReadingsBlock {
     const last = this.#tsLast[series];
     if (tsMs > last) this.#tsLast[series] = tsMs;
     else if (tsMs < last || !untimed) this.#backwards[series] = 1;
+  }
+
+  /** A row came too late for a window; rows count from 0 since the last `finish`. */
+  markLate(row: number): void {
+    this.#flags[row] |= FLAG_LATE;
+    this.#anyFlags = true;
   }
 
   /** One block for each day (UTC) of `received`, the partition of the table, each sorted by the table's key. */

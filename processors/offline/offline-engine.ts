@@ -125,6 +125,8 @@ class CountedReadings {
     this.rows++;
   }
 
+  markLate(): void {}
+
   finish(): Uint8Array<ArrayBuffer>[] {
     this.rows = 0;
     return [];

@@ -2,6 +2,9 @@ import type { AlarmEvent } from '../../model/alarm.ts';
 import type { DeviceRow } from '../../model/device.ts';
 import type { Blocks } from '../batch-builder.ts';
 
+/** Where a line of a reading says that it is late: behind all that `add` is given. */
+const LATE_AT = 10;
+
 /** Blocks whose bytes are lines of text, one a row, so that a test can read and compare them. */
 export function recordedBlocks(): Blocks {
   return {
@@ -10,6 +13,9 @@ export function recordedBlocks(): Blocks {
       return Object.assign(lines, {
         add(series: number, ...rest: unknown[]) {
           lines.line([names.device(series), names.metric(series), ...rest]);
+        },
+        markLate(row: number) {
+          lines.set(row, LATE_AT, 'late');
         },
       });
     },
@@ -65,6 +71,12 @@ class Lines {
     this.#text.push(
       `${JSON.stringify(values, (_, value) => (value instanceof Map ? { entriesOfMap: [...value] } : value))}\n`,
     );
+  }
+
+  set(row: number, at: number, value: unknown): void {
+    const values = JSON.parse(this.#text[row]);
+    values[at] = value;
+    this.#text[row] = `${JSON.stringify(values)}\n`;
   }
 
   finish(): Uint8Array<ArrayBuffer>[] {

@@ -114,6 +114,7 @@ describe.each(Object.entries(kinds))('%s windows', (_, spec) => {
         }
         expect(sorted(run.rollups())).toEqual(sorted(oracle.rollups));
         expect(run.counts.readingsLate).toBe(oracle.late);
+        expect(run.rows.readings.filter((row) => row.at(-1) === 'late').length).toBe(oracle.late);
         expect(run.counts.readingsDuplicate).toBe(oracle.duplicates);
       }),
       { numRuns: 300 },
