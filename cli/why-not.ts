@@ -40,7 +40,7 @@ export async function whyNot(name: string, device: string, options: WhyNotComman
   const watch = new NearnessWatch(rule, device, span);
   const passed: Passed = { fromMs: null, toMs: null, frames: 0, bytes: 0 };
   const logger = createLogger({ role: 'why-not', level: 'warn', format: config.logging.format });
-  const log = await openLog('gateway', config, logger);
+  const log = await openLog('reader', config, logger);
   try {
     const partition = partitionOf(device, log.partitions);
     const engine = new OfflineEngine(pipelineOptionsOf(config), {

@@ -20,7 +20,7 @@ export async function why(id: string, options: WhyCommand): Promise<void> {
   const logger = createLogger({ role: 'why', level: 'warn', format: config.logging.format });
   const client = await openStoreClient(config, 'read', logger);
   const store = (await client.ping().catch(() => false)) ? client : null;
-  const log = await openLog('gateway', config, logger).catch(() => null);
+  const log = await openLog('reader', config, logger).catch(() => null);
   if (store === null) console.error('The store does not answer; what follows is from the log alone.');
   try {
     const story = await storyOf(id, { store, log, rules: config.alarms });

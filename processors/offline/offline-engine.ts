@@ -4,6 +4,9 @@ import type { Rollup } from '../../model/rollup.ts';
 import type { QuarantineRow, SeriesNames } from '../../store/blocks.ts';
 import type { Blocks } from '../batch-builder.ts';
 import { addCounts, type BatchCounts, noCounts } from '../batch-output.ts';
+import { isGroupSpec } from '../groups/group-window.ts';
+import { GroupMerge } from '../groups/merge.ts';
+import { decodePartial } from '../groups/partial.ts';
 import { PartitionPipeline, type PipelineOptions } from '../pipeline.ts';
 
 /** A frame of the log, or of what stands in for it. Offsets of a partition ascend. */
@@ -43,10 +46,20 @@ export class OfflineEngine {
   readonly #options: PipelineOptions;
   readonly #open = new Map<number, Open>();
   readonly #blocks: Blocks;
+  /** Merges what the partitions tell of the windows of groups; null where nobody asks for them. */
+  readonly #groups: { merge: GroupMerge; emit: (rollup: Rollup) => void } | null;
+  readonly #framesPerBatch: number;
 
-  constructor(options: PipelineOptions, sinks: OfflineSinks) {
+  /** `partitions`: how many there are, which windows of groups wait for. */
+  constructor(options: PipelineOptions, sinks: OfflineSinks, partitions = 1) {
     this.#options = { ...options, ledgerMs: LEDGER_MS };
     this.#blocks = blocksOf(sinks);
+    const { onRollup } = sinks;
+    const grouped = onRollup !== undefined && options.windows.some(isGroupSpec);
+    const emit = (rollup: Rollup): void => onRollup?.(rollup, 0);
+    this.#groups = grouped ? { merge: new GroupMerge(options.windows, partitions), emit } : null;
+    // What the partitions tell is merged frame by frame.
+    this.#framesPerBatch = grouped ? 1 : FRAMES_PER_BATCH;
   }
 
   /** Works at a frame; the next of its partition has a larger offset. */
@@ -57,7 +70,7 @@ export class OfflineEngine {
       this.#open.set(partition, open);
     }
     open.pipeline.process(offset, bytes, null, true);
-    if (++open.frames >= FRAMES_PER_BATCH) this.#take(open);
+    if (++open.frames >= this.#framesPerBatch) this.#take(open);
   }
 
   /** Counts what has come since the last look. */
@@ -76,15 +89,24 @@ export class OfflineEngine {
 
   #take(open: Open): void {
     open.frames = 0;
-    addCounts(this.counts, open.pipeline.take().counts);
+    const { counts, partials } = open.pipeline.take();
+    addCounts(this.counts, counts);
+    if (this.#groups === null || partials.length === 0) return;
+    const { merge, emit } = this.#groups;
+    for (const { bytes } of partials) merge.take(decodePartial(bytes), emit);
+    merge.endFrame(emit);
   }
 }
 
 /** Runs all the frames and resolves with the counts. Memory is that of the engine's state, however many frames there are. */
 export async function runOffline(
-  run: { options: PipelineOptions; frames: AsyncIterable<OfflineFrame> | Iterable<OfflineFrame> } & OfflineSinks,
+  run: {
+    options: PipelineOptions;
+    frames: AsyncIterable<OfflineFrame> | Iterable<OfflineFrame>;
+    partitions?: number;
+  } & OfflineSinks,
 ): Promise<BatchCounts> {
-  const engine = new OfflineEngine(run.options, run);
+  const engine = new OfflineEngine(run.options, run, run.partitions);
   for await (const frame of run.frames) engine.process(frame);
   engine.flush();
   return engine.counts;
