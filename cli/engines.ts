@@ -8,7 +8,7 @@ import type { KafkaClientOptions } from '../log/kafka-client.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
-import { ALARMS, OPERATIONS, OPERATIONS_GROUP, STATS, TELEMETRY } from '../model/topics.ts';
+import { ALARMS, OPERATIONS, OPERATIONS_GROUP, PARTIALS, STATS, TELEMETRY } from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import type { Store } from '../store/store.ts';
 import type { SizedLog } from './measure/log.ts';
@@ -19,6 +19,13 @@ import { onKafka } from './settings.ts';
 
 /** Consumer group of the processors. */
 export const GROUP = 'processor';
+/** Consumer group of the processors at PARTIALS. */
+export const MERGE_GROUP = 'processor-groups';
+
+/** Whether any window is of groups; only then there is anything to merge. */
+export function hasGroups({ windows }: Config): boolean {
+  return windows.some(({ by }) => by.kind !== 'device');
+}
 
 /** A role, or a command that only reads beside the running program. */
 export type LogUser = Role | 'reader';
@@ -50,6 +57,7 @@ export async function openLog(role: LogUser, config: Config, logger: Logger): Pr
     // What was acknowledged is not deleted before it is processed.
     [TELEMETRY]: { ...kept, heldFor: GROUP },
     [ALARMS]: kept,
+    [PARTIALS]: { ...kept, heldFor: MERGE_GROUP },
     [OPERATIONS]: { ...OPERATIONS_RETENTION, heldFor: OPERATIONS_GROUP },
     [STATS.door]: STATS_RETENTION,
     [STATS.processor]: STATS_RETENTION,
@@ -64,7 +72,7 @@ export async function openLog(role: LogUser, config: Config, logger: Logger): Pr
   return openLmdbLog({
     dir: folder(config, 'log'),
     partitions: log.partitions,
-    writes: WRITES[role],
+    writes: role === 'processor' && hasGroups(config) ? [...WRITES[role], PARTIALS] : WRITES[role],
     retention,
     mapBytesMax: log.mapBytesMax,
     onWarning,
@@ -79,20 +87,24 @@ export async function openLogAt(config: Config, clock: Clock, logger: Logger): P
   return openLmdbLog({ dir: folder(config, 'log'), partitions, writes: [TELEMETRY], mapBytesMax, clock, onWarning });
 }
 
-export async function openCheckpoints(role: Role, config: Config, logger: Logger): Promise<Checkpoints> {
+export async function openCheckpoints(role: Role, config: Config, logger: Logger, group = GROUP): Promise<Checkpoints> {
   const onDamaged = (problem: { partition: number; what: string }): void =>
     logger.error('a checkpoint is damaged and passed over', { ...problem });
   if (onKafka(config)) {
     const { openKafkaCheckpoints } = await import('../log/kafka-checkpoints.ts');
     return openKafkaCheckpoints({
       ...kafkaConnection(role, config),
-      group: GROUP,
+      group,
       partitions: config.log.partitions,
       onDamaged,
     });
   }
   const { openLmdbCheckpoints } = await import('../log/lmdb-checkpoints.ts');
-  return openLmdbCheckpoints({ dir: folder(config, 'checkpoints'), partitions: config.log.partitions, onDamaged });
+  return openLmdbCheckpoints({
+    dir: folder(config, group === GROUP ? 'checkpoints' : `checkpoints-${group}`),
+    partitions: config.log.partitions,
+    onDamaged,
+  });
 }
 
 /** The store as a client: of the server in the settings, or of the embedded engine of this machine. */

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { WHERE_PLACE, WINDOW_DEFAULTS, type WindowSpec } from '../model/window.ts';
-import { checkedText, choice, duration, expression, integer, list, section } from './fields.ts';
+import { WHERE_PLACE, WINDOW_DEFAULTS, type WindowKey, type WindowSpec } from '../model/window.ts';
+import { checkedText, choice, duration, expression, integer, list, parsed, section } from './fields.ts';
 import { patternProblem } from './names.ts';
-import { formatQuantity } from './quantity.ts';
+import { describe, formatQuantity } from './quantity.ts';
 import { aggregates } from './schema-aggregates.ts';
 import { keepMs } from './schema-tiers.ts';
 
@@ -36,6 +36,15 @@ const WHY: Partial<Record<`${Kind} ${Own}`, string>> = {
   'sliding everyMs': 'each reading gives its result already',
   'session sizeMs': 'write gapMs, and sizeMaxMs for its greatest length',
 };
+
+const BY =
+  '`device`: each device by itself. `site`, `model`, `tag:NAME`: all devices that have the same value of it in the registry; tumbling and hopping windows only.';
+
+function windowKey(value: unknown): { value: WindowKey } | { what: string; remedy: string } {
+  if (value === 'device' || value === 'site' || value === 'model') return { value: { kind: value } };
+  if (typeof value === 'string' && /^tag:./s.test(value)) return { value: { kind: 'tag', tag: value.slice(4) } };
+  return { what: `${describe(value)} is nothing to group by`, remedy: 'write device, site, model or tag:NAME' };
+}
 
 const windowItem = section('One window: its rollups have its name in the column `window`.', {
   name: checkedText('Unique; stands in the column `window` of the table rollups.', (text) =>
@@ -79,6 +88,7 @@ const windowItem = section('One window: its rollups have its name in the column 
   )
     .nullable()
     .prefault(null),
+  by: parsed<WindowKey>(windowKey).meta({ description: BY, type: 'string', 'x-type': 'text' }).prefault('device'),
   metrics: list('Which metrics; an empty list means every numeric one.', pattern).prefault([]),
   devices: list('Which devices; an empty list means every one.', pattern).prefault([]),
   where: expression(
@@ -142,9 +152,9 @@ const EXAMPLE: Readonly<Record<Own, string>> = {
 };
 
 function specOf(item: Item): WindowSpec {
-  const { name, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs } = item;
+  const { name, by, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs } = item;
   const allowedLatenessMs = item.allowedLatenessMs ?? LATENESS_MS_DEFAULT;
-  const base = { ...WINDOW_DEFAULTS, name, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs };
+  const base = { ...WINDOW_DEFAULTS, name, by, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs };
   // What a kind needs is there: checkKinds has seen to it.
   const sizeMs = item.sizeMs as number;
   switch (item.kind) {

@@ -1,7 +1,8 @@
 import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
-import { ALARMS, TELEMETRY } from '../model/topics.ts';
+import { ALARMS, PARTIALS, TELEMETRY } from '../model/topics.ts';
 import { addCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
+import { partialFrames } from './groups/outgoing.ts';
 import type { StateSizes } from './partition-state.ts';
 import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
@@ -218,7 +219,7 @@ export class PartitionRun {
       appendedMs,
       output,
     });
-    this.#alarms = this.#alarms.then(() => this.#append(output.alarmFrames));
+    this.#alarms = this.#alarms.then(() => this.#append(output));
     Promise.all([inserted, this.#alarms]).then(
       () => this.#done(batch),
       (error) => this.#shared.fatal(error),
@@ -226,10 +227,13 @@ export class PartitionRun {
   }
 
   /** One after another, so that the last event on the log tells which are there. */
-  async #append(frames: readonly Uint8Array[]): Promise<void> {
+  async #append({ alarmFrames, partials }: BatchOutput): Promise<void> {
     const { log } = this.#shared;
-    for (const frame of frames) {
+    for (const frame of alarmFrames) {
       await untilDone('appending alarm events', () => log.append(ALARMS, this.partition, frame), this.#shared);
+    }
+    for (const { partition, frame } of partialFrames(partials, log.partitions)) {
+      await untilDone('telling of groups', () => log.append(PARTIALS, partition, frame), this.#shared);
     }
   }
 

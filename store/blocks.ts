@@ -38,6 +38,8 @@ export class RollupsBlock {
   #revision: number[] = [];
   #partition: number[] = [];
   #phase = new DictionaryColumn();
+  #grouping = new DictionaryColumn();
+  #groupings = false;
   #extra = new MapColumn();
   #label = new StringColumn();
   /** Few windows have further aggregates or a label: without any, their columns are left out of the block. */
@@ -57,6 +59,8 @@ export class RollupsBlock {
     this.#revision.push(r.revision);
     this.#partition.push(partition);
     this.#phase.push(r.phase);
+    this.#grouping.push(r.grouping ?? '');
+    if (r.grouping !== undefined) this.#groupings = true;
     this.#extra.push(r.extra);
     this.#label.push(r.label);
     if (r.label !== '') this.#labels = true;
@@ -66,6 +70,7 @@ export class RollupsBlock {
     const rows = this.rows;
     if (rows === 0) return [];
     const extra = this.#extra.take('extra');
+    const grouping = this.#grouping.take('grouping');
     const label = { name: 'label', type: 'String', data: [this.#label.take()] };
     const value = (at: number) => Float64Array.from({ length: rows }, (_, row) => this.#values[row * 6 + at]);
     const block = encodeBlock(rows, [
@@ -79,10 +84,12 @@ export class RollupsBlock {
       fixedColumn('revision', 'UInt32', Uint32Array.from(this.#revision), rows),
       fixedColumn('partition', 'UInt16', Uint16Array.from(this.#partition), rows),
       this.#phase.take('phase'),
+      ...(this.#groupings ? [grouping] : []),
       ...(extra === null ? [] : [extra]),
       ...(this.#labels ? [label] : []),
     ]);
     this.#labels = false;
+    this.#groupings = false;
     this.#values = [];
     this.#revision = [];
     this.#partition = [];

@@ -12,6 +12,7 @@ import {
   EXTEND_ALARMS,
   EXTEND_ROLLUPS,
   FIND_DEVICES,
+  GROUP_ROLLUPS,
   TTL_COLUMN,
   type Ttls,
 } from './tables.ts';
@@ -40,6 +41,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 4, name: 'phase, further aggregates and label of rollups', statements: [EXTEND_ROLLUPS] },
   { version: 5, name: 'life and history of alarms', statements: [EXTEND_ALARMS, CREATE_ALARM_EVENTS] },
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
+  { version: 7, name: 'rollups of groups', statements: [GROUP_ROLLUPS] },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (

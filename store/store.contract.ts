@@ -204,6 +204,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         last: 2,
         extra: null,
         label: '',
+        grouping: '',
         revision: 1,
         phase: 'final',
       };
@@ -216,7 +217,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         ['p99.9', 3.25],
         ['le_inf', 4],
       ]);
-      block.add({ ...rollup, window: 'state', label: 'läuft', phase: 'early', extra }, 3);
+      block.add({ ...rollup, window: 'state', grouping: 'tag:line', label: 'läuft', phase: 'early', extra }, 3);
       await store.insert('rollups', block.finish(), { token: token() });
       const rows = await store.query(
         'SELECT * EXCEPT (start, end, written), toUnixTimestamp64Milli(start) AS startMs, toUnixTimestamp64Milli(end) AS endMs FROM rollups FINAL ORDER BY window',
@@ -227,6 +228,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         {
           ...rollup,
           window: 'state',
+          grouping: 'tag:line',
           label: 'läuft',
           phase: 'early',
           partition: 3,

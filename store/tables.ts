@@ -213,6 +213,10 @@ SETTINGS ${COMMON}`;
  * from, so that neither a device's clock nor a processor that was away makes rows go before a tier has them. Rows that
  * were there before are taken to be written at their end. Then the tiers' own account of their runs.
  */
+/** What `device` is a value of, for windows of groups: `site`, `model`, `tag:NAME`; empty for devices. */
+export const GROUP_ROLLUPS =
+  "ALTER TABLE rollups ADD COLUMN IF NOT EXISTS `grouping` LowCardinality(String) DEFAULT ''";
+
 export const DATE_ROLLUPS = [
   'ALTER TABLE rollups ADD COLUMN IF NOT EXISTS `written` DateTime64(3) DEFAULT `end` CODEC(Delta, ZSTD)',
   'ALTER TABLE rollups MATERIALIZE COLUMN `written` SETTINGS mutations_sync = 1',

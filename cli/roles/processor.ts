@@ -1,10 +1,15 @@
+import type { Config } from '../../config/schema.ts';
+import type { Checkpoints } from '../../log/checkpoints.ts';
+import type { Log } from '../../log/log.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
 import type { ProcessorStats } from '../../model/stats.ts';
 import { ALARMS, STATS } from '../../model/topics.ts';
+import { type Merger, startMerger } from '../../processors/groups/merger.ts';
 import { startProcessor } from '../../processors/processor.ts';
+import type { Store } from '../../store/store.ts';
 import { startTierKeeper } from '../../store/tier-keeper.ts';
-import { GROUP, openCheckpoints, openLog, openStoreClient } from '../engines.ts';
+import { GROUP, hasGroups, MERGE_GROUP, openCheckpoints, openLog, openStoreClient } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { MeasuredCheckpoints } from '../measure/checkpoints.ts';
 import { Change } from '../measure/lasting.ts';
@@ -48,6 +53,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     clock: systemClock,
     logger,
   });
+  const merging = hasGroups(config) ? await openMerger(config, { log, store }, logger) : null;
   const tiers = startTierKeeper({ store, tiers: config.tiers, clock: systemClock, logger });
   const lag = new Change(LAG_SPAN_MS);
   const restarts = new Change(RESTARTS_SPAN_MS);
@@ -76,11 +82,13 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     logger,
   });
   return {
-    failed: processor.failed,
+    failed: merging === null ? processor.failed : Promise.race([processor.failed, merging.merger.failed]),
     observed: recorder.observed,
     async close() {
       await tiers.close();
       await processor.close();
+      await merging?.merger.close();
+      await merging?.checkpoints.close();
       await stats.close();
       recorder.close();
       await checkpoints.close();
@@ -88,4 +96,25 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
       await log.close();
     },
   };
+}
+
+/** Merges the windows of groups, with checkpoints of its own. */
+async function openMerger(
+  config: Config,
+  parts: { log: Log; store: Store },
+  logger: Logger,
+): Promise<{ merger: Merger; checkpoints: Checkpoints }> {
+  const { checkpointMs, batchBytesMax } = config.processors;
+  const checkpoints = await openCheckpoints('processor', config, logger, MERGE_GROUP);
+  const merger = await startMerger({
+    ...parts,
+    checkpoints,
+    windows: config.windows,
+    group: MERGE_GROUP,
+    checkpointMs,
+    batchBytesMax,
+    clock: systemClock,
+    logger,
+  });
+  return { merger, checkpoints };
 }
