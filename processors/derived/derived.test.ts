@@ -158,7 +158,7 @@ describe('a derived metric', () => {
         const sent = rows.filter((row) => !row[9]).length;
         expect(whole.counts.readingsDecoded).toBe(sent + whole.counts.readingsDuplicate);
       }),
-      { numRuns: 40 },
+      { numRuns: 12 },
     );
   });
 });

@@ -218,7 +218,7 @@ describe('windows of groups', () => {
           else expect(Math.abs((rollup.extra?.get('rate') as number) - rate)).toBeLessThan(1e-6 * (1 + Math.abs(rate)));
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
