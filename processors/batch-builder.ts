@@ -27,6 +27,8 @@ import type { OutgoingPartial } from './groups/partial.ts';
 
 /** Where rows go: the blocks of the store, or what a test puts in their place. */
 export interface Blocks {
+  /** False where nobody puts alarm events on a log, so that they need not be encoded. */
+  readonly appendsEvents?: boolean;
   readings(names: SeriesNames, partition: number): Pick<ReadingsBlock, 'rows' | 'add' | 'markLate' | 'finish'>;
   rollups(): Pick<RollupsBlock, 'rows' | 'add' | 'finish'>;
   alarms(): Pick<AlarmsBlock, 'rows' | 'add' | 'finish'>;
@@ -132,7 +134,7 @@ export class BatchBuilder {
     countTransition(this.counts, event);
     this.#alarms.add(event);
     this.#alarmEvents.add(event);
-    this.#outbox.add(event);
+    if (this.#blocks.appendsEvents !== false) this.#outbox.add(event);
   };
 
   readonly ledger = (row: LedgerRow): void => {

@@ -129,6 +129,7 @@ function blocksOf({ onRollup, onAlarmEvent, onQuarantine, onReading }: OfflineSi
     return block;
   };
   return {
+    appendsEvents: false,
     readings: (names) => (onReading === undefined ? new CountedReadings() : readingsTo(names, onReading)),
     rollups: () => passing<[Rollup, number]>(onRollup),
     alarms: () => passing(undefined),
