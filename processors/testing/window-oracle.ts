@@ -350,6 +350,12 @@ export class WindowOracle {
       for (const [device, newestMs] of this.#newest) this.rollups.push(...windows.frameEnd(device, newestMs));
   }
 
+  /** All devices have been silent for a long time: what is open is given. */
+  silence(): void {
+    for (const { windows } of this.#kinds)
+      for (const [device, newestMs] of this.#newest) this.rollups.push(...windows.frameEnd(device, newestMs + 1e8));
+  }
+
   #one(r: Omit<PlainReading, 'order'> & { receivedMs: number; isTimed: boolean }): void {
     const isAhead = r.ts > r.receivedMs + this.#skewMs;
     if (!isAhead) this.#newest.set(r.device, Math.max(r.ts, this.#newest.get(r.device) ?? -1));

@@ -144,3 +144,33 @@ describe.each(Object.entries(kinds))('%s windows', (_, spec) => {
     );
   });
 });
+
+describe.each(['tumbling', 'hopping', 'session', 'sliding'])('%s windows of silent devices', (kind) => {
+  it('are closed by the clock of the partition, and hold in the end what they hold without it', () => {
+    const late = { allowedLatenessMs: 1e9, everyMs: null };
+    const newest = (all: readonly Rollup[]) => {
+      const byKey = new Map<string, Rollup>();
+      for (const r of all) byKey.set(JSON.stringify([r.device, r.metric, r.startMs]), r);
+      return [...byKey]
+        .filter(([, r]) => r.count > 0)
+        .map(([of, r]) => [of, r.endMs, r.count, r.sum, r.first, r.last])
+        .sort();
+    };
+    fc.assert(
+      fc.property(framesArbitrary, kinds[kind], (frames, spec) => {
+        const w = { ...spec, ...late } as WindowSpec;
+        const oracle = new WindowOracle([w], 60_000);
+        const run = new Run(options({ windows: [w], rules: [], idleMs: 5000 }));
+        for (const frame of frames) {
+          oracle.frame(decoded(frame));
+          run.frame(frameBytes(frame));
+          run.messages({ device: '', receivedMs: at(20), payload: '' });
+        }
+        oracle.silence();
+        for (const s of [10_000, 60_000, 120_000]) run.messages({ device: '', receivedMs: at(s), payload: '' });
+        expect(newest(run.rollups())).toEqual(newest(oracle.rollups));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
