@@ -158,9 +158,10 @@ describe('tiers', () => {
         expect(await rowsOf(HOURS.name)).toEqual(expected(held.values(), HOUR));
         expect(await rowsOf(DAYS.name)).toEqual(expected(held.values(), DAY));
       }),
-      { numRuns: 12 },
+      // A busy machine tries fewer; one that is broken off would go on behind the next test's back.
+      { numRuns: 10, interruptAfterTimeLimit: 20_000 },
     );
-  }, 60_000);
+  }, 120_000);
 
   it('look only at what has changed', async () => {
     const minute = (startMs: number, device = 'a'): Row => ({
