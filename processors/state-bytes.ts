@@ -167,8 +167,13 @@ export class ChangedBlocks {
   /** On the hot path: one store. */
   mark(item: number): void {
     const block = item >>> BLOCK_SHIFT;
-    if (block >= this.#marks.length) this.#marks = withRoom(this.#marks, block, 0);
+    if (block >= this.#marks.length) this.#grow(block);
     this.#marks[block] = 1;
+  }
+
+  /** By itself, so that `mark` is short enough to be inlined beside the aggregates. */
+  #grow(block: number): void {
+    this.#marks = withRoom(this.#marks, block, 0);
   }
 
   /** Writes items 0 … count − 1 block by block, `write` one item; then nothing is marked any more. */
