@@ -61,6 +61,9 @@ const TUNING: ProcessorTuning = {
 
 const LAG_REFRESH_MS = 1000;
 
+/** The options as threads are given them, each by name: one that were forgotten would count offline and not in a processor. */
+type EveryPipelineOption = { [Name in keyof Required<PipelineOptions>]: PipelineOptions[Name] };
+
 /** Counters of model/stats.ts, and what only this role knows. */
 export type ProcessorCounters = Omit<ProcessorStats, 'role' | 'instance' | 'startedMs' | 'atMs'> & {
   /** Readings whose ts was too far ahead of the time received. */
@@ -109,8 +112,9 @@ class RunningProcessor implements Processor {
     });
     const tuning = { ...TUNING, ...options.tuning };
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
-    const { payload, windows, rules, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
-    const data: PipelineOptions = { payload, windows, rules, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
+    const { payload, windows, rules, maintenance, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
+    const own = { limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
+    const data: EveryPipelineOption = { payload, windows, rules, maintenance, derived, ...own };
     const { workerFile } = options;
     const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
     this.#slots = Array.from({ length: options.workers }, () => new Slot(() => open(data)));

@@ -22,8 +22,17 @@ import { type OfflineFrame, runOffline } from './offline-engine.ts';
 
 const PARTITIONS = 2;
 const FRAMES = 300;
+const MAINTENANCE = {
+  name: 'work',
+  devices: ['a*'],
+  sites: [],
+  rules: ['hot'],
+  fromMs: 0,
+  untilMs: Date.UTC(2100, 0, 1),
+};
 const pipeline = options({
   idleMs: 30_000,
+  maintenance: [MAINTENANCE],
   windows: [
     window({ name: '5s', sizeMs: 5000, outOfOrderMs: 1000, allowedLatenessMs: 10_000 }),
     window({ name: '20s', sizeMs: 20_000, metrics: ['t'] }),
@@ -146,6 +155,7 @@ it('gives the alarm events that a processor puts on the log, byte by byte', asyn
     }
   }
   expect(logged.length).toBeGreaterThan(20);
+  expect(logged.some((event) => event.includes(MAINTENANCE.name))).toBe(true);
   events.sort((a, b) => a.position.partition - b.position.partition);
   expect(events.map((event) => Buffer.from(encodeCloudEvent(event)).toString('utf8'))).toEqual(logged);
 });
