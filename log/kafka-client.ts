@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import {
   type Admin,
   AssignerProtocol,
@@ -8,9 +9,16 @@ import {
   type SASLOptions,
 } from 'kafkajs';
 import { SluiceError } from '../model/errors.ts';
+import type { ProducedPartition, ProduceRequest } from './kafka-produce.ts';
+import { type ProducingBroker, sendProduce } from './kafka-send.ts';
 
 /** The only file that imports kafkajs (2.2.4). */
 export type { Admin } from 'kafkajs';
+
+/** kafkajs does not export what makes an error of the number in an answer. */
+const { createErrorFromCode } = createRequire(import.meta.url)('kafkajs/src/protocol/error.js') as {
+  createErrorFromCode(code: number): Error;
+};
 
 /** A topic, among the things that have a configuration; kafkajs exports the enumeration in a way that ES modules do not see. */
 export const TOPIC_RESOURCE = 2 as ConfigResourceTypes;
@@ -64,12 +72,6 @@ export interface FetchedPartition {
   messages: KafkaRecord[];
 }
 
-export interface ProducedMessage {
-  key: Buffer | null;
-  value: Buffer;
-  headers: Record<string, string>;
-}
-
 export interface GroupMemberInfo {
   memberId: string;
   memberMetadata: Buffer;
@@ -85,16 +87,9 @@ export interface KafkaBroker {
     topics: { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[];
   }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>;
   initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: string; producerEpoch: number }>;
-  produce(request: {
-    acks: number;
-    timeout: number;
-    producerId: string;
-    producerEpoch: number;
-    topicData: {
-      topic: string;
-      partitions: { partition: number; firstSequence: number; messages: ProducedMessage[] }[];
-    }[];
-  }): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>;
+  produce(
+    request: ProduceRequest,
+  ): Promise<{ topics: { topicName: string; partitions: { partition: number; baseOffset: string }[] }[] }>;
   joinGroup(request: {
     groupId: string;
     sessionTimeout: number;
@@ -175,6 +170,29 @@ export class KafkaConnection {
   async broker(nodeId: number): Promise<KafkaBroker> {
     await this.#connect();
     return (await this.#cluster.findBroker({ nodeId: String(nodeId) })) as unknown as KafkaBroker;
+  }
+
+  /**
+   * Appends with what the request says; the first offset of each partition. Rejects with Kafka's own error when it did not take
+   * the batch of one of them, which does not say anything about the others.
+   */
+  async produce(nodeId: number, request: ProduceRequest): Promise<ProducedPartition[]> {
+    const broker = await this.broker(nodeId);
+    const produced = await sendProduce(broker as unknown as ProducingBroker, request);
+    if (produced !== null) {
+      const refused = produced.find(({ errorCode }) => errorCode !== 0);
+      if (refused !== undefined) throw createErrorFromCode(refused.errorCode);
+      return produced;
+    }
+    const { topics } = await broker.produce(request);
+    return topics.flatMap(({ topicName, partitions }) =>
+      partitions.map(({ partition, baseOffset }) => ({
+        topic: topicName,
+        partition,
+        errorCode: 0,
+        baseOffset: Number(baseOffset),
+      })),
+    );
   }
 
   /** Any broker. */

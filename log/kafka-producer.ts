@@ -1,5 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
-import { errorType, type KafkaConnection, type ProducedMessage, passes, pause, unavailable } from './kafka-client.ts';
+import { errorType, type KafkaConnection, passes, pause, unavailable } from './kafka-client.ts';
+import type { ProducedMessage } from './kafka-produce.ts';
 import { FRAME_HEADER } from './kafka-record.ts';
 
 /** What one round of requests carries at most (a single larger record goes alone). */
@@ -178,8 +179,7 @@ export class RecordProducer {
   }
 
   async #produce(identity: Identity, node: number, batches: readonly Batch[]): Promise<void> {
-    const broker = await this.#connection.broker(node);
-    const { topics } = await broker.produce({
+    const produced = await this.#connection.produce(node, {
       acks: -1,
       timeout: ACKS_MS,
       producerId: identity.producerId,
@@ -191,11 +191,7 @@ export class RecordProducer {
           .map(({ partition, sequence, messages }) => ({ partition, firstSequence: sequence, messages })),
       })),
     });
-    const bases = new Map<string, number>(
-      topics.flatMap((t) =>
-        t.partitions.map((p) => [`${t.topicName}/${p.partition}`, Number(p.baseOffset)] as [string, number]),
-      ),
-    );
+    const bases = new Map(produced.map((p) => [placeOf(p), p.baseOffset]));
     for (const batch of batches) {
       const place = placeOf(batch);
       const base = bases.get(place)!;
