@@ -1,3 +1,4 @@
+import { inlineTheWayOfAReading } from './inlining.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { SlotWork } from './slot-work.ts';
 import { moved, slotData } from './slots.ts';
@@ -5,6 +6,7 @@ import { type Answer, buffersOf, type Task } from './tasks.ts';
 
 /** The worker thread. */
 
+inlineTheWayOfAReading();
 const work = new SlotWork(slotData<PipelineOptions>());
 
 /** Called by Piscina for each task. */
