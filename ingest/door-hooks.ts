@@ -30,7 +30,7 @@ interface HookParts {
   refusals: RefusalLog;
 }
 
-const NO_WIRE = new Uint8Array(0);
+const NO_WIRE = new DataView(new ArrayBuffer(0));
 let cleanSessions = 0;
 
 /** Under which name what belongs to a persistent session is counted. */

@@ -1,3 +1,4 @@
+import { viewOf } from '../model/byte-view.ts';
 import { encodeIdentity } from '../model/frame.ts';
 import { partitionOf } from '../model/partition.ts';
 import { type Principal, publishProblem } from './access.ts';
@@ -11,7 +12,7 @@ export interface Route {
   device: string;
   topic: string;
   /** The topic as it stands in a PUBLISH, its two bytes of length included. */
-  wire: Uint8Array;
+  wire: DataView;
   /** Device and topic as they stand in a frame. */
   identity: Uint8Array;
   partition: number;
@@ -61,7 +62,8 @@ export class TelemetryRoutes {
     if (device === null) return null;
     this.problem = publishProblem(this.#principal, topic);
     if (this.problem !== null) return null;
-    const route = routeOf(device, topic, this.#partitions, copyOf(bytes, from, to));
+    const wire = new DataView(copyOf(bytes, from, to).buffer);
+    const route = routeOf(device, topic, this.#partitions, wire);
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
     this.#routes.set(key, route);
     this.#current = route;
@@ -70,14 +72,17 @@ export class TelemetryRoutes {
 }
 
 /** The route of a telemetry topic. */
-export function routeOf(device: string, topic: string, partitions: number, wire: Uint8Array): Route {
+export function routeOf(device: string, topic: string, partitions: number, wire: DataView): Route {
   return { device, topic, wire, identity: encodeIdentity(device, topic), partition: partitionOf(device, partitions) };
 }
 
-function sameBytes(known: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
-  const length = known.length;
+function sameBytes(known: DataView, bytes: Uint8Array, from: number, to: number): boolean {
+  const length = known.byteLength;
   if (to - from !== length) return false;
+  const view = viewOf(bytes);
   // From the back: device ids of a fleet mostly share their beginning.
-  for (let i = length - 1, at = to - 1; i >= 0; i--, at--) if (known[i] !== bytes[at]) return false;
+  let i = length;
+  for (; i >= 4; i -= 4) if (known.getInt32(i - 4) !== view.getInt32(from + i - 4)) return false;
+  while (i > 0) if (known.getUint8(--i) !== bytes[from + i]) return false;
   return true;
 }

@@ -71,6 +71,30 @@ describe('frame', () => {
     );
   });
 
+  it('holds the payload as it stood at its place in a chunk, whatever is done to the chunk afterwards', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(9), fc.oneof(fc.nat(40), fc.integer({ min: 250, max: 262 }))), { maxLength: 8 }),
+        (places) => {
+          const builder = new FrameBuilder(16);
+          const expected: number[][] = [];
+          const whole = new Uint8Array(4000).map((_, i) => i * 7);
+          // A chunk is itself a part of something larger, as sockets give them.
+          const chunk = whole.subarray(3);
+          let at = 0;
+          for (const [gap, length] of places) {
+            at += gap;
+            builder.append(1, encodeIdentity('d', 't'), chunk, at, at + length);
+            expected.push([...chunk.subarray(at, at + length)]);
+            at += length;
+          }
+          whole.fill(0);
+          expect(read(builder.finish()).map(({ payload }) => [...payload])).toEqual(expected);
+        },
+      ),
+    );
+  });
+
   it('is read back by its own reader', () => {
     fc.assert(
       fc.property(fc.array(item, { maxLength: 20 }), (items) => {
