@@ -28,17 +28,10 @@ export function windowRelations({ windows, processors }: DraftConfig): Relation[
       );
     }
     if (window.by.kind !== 'device') {
-      const alone = window.aggregates.find(({ kind }) => kind === 'delta' || kind === 'rate' || kind === 'time_avg');
       if (window.kind !== 'tumbling' && window.kind !== 'hopping')
         add('by', `a ${window.kind} window is of one device`, 'write `by: device`, or a tumbling or hopping window', [
           at('kind'),
         ]);
-      else if (alone !== undefined)
-        add(
-          'aggregates',
-          `${alone.kind} goes along one device's readings, and means nothing for a group`,
-          'leave it out',
-        );
       else if (window.everyMs !== null) add('everyMs', 'windows of groups have no early results', 'leave it out');
     }
     if (window.kind === 'tumbling' && !fitsDay(window.sizeMs)) {

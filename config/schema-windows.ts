@@ -38,12 +38,17 @@ const WHY: Partial<Record<`${Kind} ${Own}`, string>> = {
 };
 
 const BY =
-  '`device`: each device by itself. `site`, `model`, `tag:NAME`: all devices that have the same value of it in the registry; tumbling and hopping windows only.';
+  '`device`: each device by itself. `site`, `model`, `tag:NAME`: all devices that have the same value of it in the registry. `topic:N`: all messages whose MQTT topic has the same level N, counted from 1 (in `devices/pump-7/telemetry`, level 2 is `pump-7`). Groups are for tumbling and hopping windows only.';
 
 function windowKey(value: unknown): { value: WindowKey } | { what: string; remedy: string } {
   if (value === 'device' || value === 'site' || value === 'model') return { value: { kind: value } };
   if (typeof value === 'string' && /^tag:./s.test(value)) return { value: { kind: 'tag', tag: value.slice(4) } };
-  return { what: `${describe(value)} is nothing to group by`, remedy: 'write device, site, model or tag:NAME' };
+  const level = typeof value === 'string' ? /^topic:([1-9]\d{0,2})$/.exec(value)?.[1] : undefined;
+  if (level !== undefined) return { value: { kind: 'topic', level: Number(level) } };
+  return {
+    what: `${describe(value)} is nothing to group by`,
+    remedy: 'write device, site, model, tag:NAME or topic:LEVEL',
+  };
 }
 
 const windowItem = section('One window: its rollups have its name in the column `window`.', {

@@ -35,6 +35,25 @@ describe('windows', () => {
     expect(Object.keys(config.windows[4])).not.toContain('sizeMs');
   });
 
+  it('are of groups where `by` says so', () => {
+    const config = load(`
+  - { name: a, sizeMs: 1m, by: site, aggregates: [rate, time_avg] }
+  - { name: b, sizeMs: 1m, by: "tag:line" }
+  - { name: c, sizeMs: 1m, by: topic:3 }
+`);
+    expect(config.windows.map(({ by }) => by)).toEqual([
+      { kind: 'site' },
+      { kind: 'tag', tag: 'line' },
+      { kind: 'topic', level: 3 },
+    ]);
+    expect(problemsOf('  - { name: a, sizeMs: 1m, by: topic:0 }\n')).toEqual([
+      'sluice.yaml:3:32: windows[0].by: "topic:0" is nothing to group by; write device, site, model, tag:NAME or topic:LEVEL',
+    ]);
+    expect(problemsOf('  - { name: a, kind: count, count: 2, by: topic:3 }\n')).toEqual([
+      'sluice.yaml:3:43: windows[0].by: a count window is of one device; write `by: device`, or a tumbling or hopping window',
+    ]);
+  });
+
   it('are refused with what their kind has no use for, or lacks, each at its place', () => {
     expect(
       problemsOf(`

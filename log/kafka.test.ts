@@ -233,7 +233,7 @@ describe.skipIf(skip !== null)(`with a real broker${skip === null ? '' : ` (skip
       expect((await log.committed('patient', TELEMETRY))[0]).toBe(61);
       await log.close();
       // A start of the broker is most of it.
-    }, 120_000);
+    }, 240_000);
 
     it('says so when none answers at the start', async () => {
       const nowhere = openKafkaLog({ brokers: ['127.0.0.1:1'], clientId: 'test', topicPrefix: 'x.', partitions: 1 });

@@ -61,7 +61,7 @@ it('holds all that a killed process had acknowledged, and lets the next one writ
   expect(acknowledged.filter((n) => !texts.has(`m${n}`))).toEqual([]);
   expect(texts.size).toBe(held.length);
   expect(await log.append(TELEMETRY, 0, text('after'))).toBe(held.length);
-}, 60_000);
+}, 240_000);
 
 it('wakes readers in another process, also those that came before the topic', async () => {
   // The clock stands still, so that the slow poll behind the file watch cannot help.
@@ -86,7 +86,7 @@ it('wakes readers in another process, also those that came before the topic', as
   await expect(log.append(TELEMETRY, 0, text('x'))).rejects.toMatchObject({ code: 'LOG_NOT_WRITER' });
   await member.consumer.commit(0, 20);
   expect(await (await open()).committed('g', TELEMETRY)).toEqual([20, null]);
-}, 60_000);
+}, 240_000);
 
 it('refuses a second writer, and names the first', async () => {
   const { child, lines } = writer(`await append('x'); console.log('up'); setInterval(() => {}, 1000);`);
@@ -95,7 +95,7 @@ it('refuses a second writer, and names the first', async () => {
   expect(error).toMatchObject({ code: 'LOG_LOCKED', values: { pid: child.pid } });
   const own = await open();
   expect((await readAll(own, TELEMETRY, 0)).map(textOf)).toEqual(['x']);
-}, 60_000);
+}, 240_000);
 
 it('refuses what does not fit, keeps the rest, and takes more when retention made room', async () => {
   const clock = new ManualClock(1);

@@ -26,6 +26,7 @@ import { TS_END_MS } from './decode/time.ts';
 import { DerivedMetrics } from './derived/derived.ts';
 import { Evaluation } from './evaluation.ts';
 import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
+import { MessageTopics } from './groups/message-topics.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
 import { Registry } from './registry/registry.ts';
@@ -81,6 +82,7 @@ export class PartitionPipeline {
   readonly #formatOf: ((device: string) => boolean)[];
   readonly #reader = new FrameReader();
   readonly #message = new MessageReadings();
+  readonly #topics = new MessageTopics();
 
   /** By device. */
   readonly #memory: DeviceMemory[] = [];
@@ -119,7 +121,7 @@ export class PartitionPipeline {
     const groups: GroupWindow[] = [];
     const open = (spec: WindowSpec): WindowOperator => {
       if (!isGroupSpec(spec)) return openWindow(spec, series, time, registry);
-      const group = new GroupWindow(spec, partition, series, time, registry);
+      const group = new GroupWindow(spec, partition, series, time, registry, this.#topics);
       groups.push(group);
       return spec.where === '' ? group : new FilteredWindow(spec, group, series, registry);
     };
@@ -264,6 +266,7 @@ export class PartitionPipeline {
     if (device >= this.#memory.length) this.#deviceAdded(device);
     state.time.message(device, receivedMs);
     state.registry.heard(device, receivedMs);
+    this.#topics.heard(device, bytes, reader.topicStart, reader.topicEnd);
     const ledgerRow = state.ledger.message(device, receivedMs);
     const message = this.#message;
     const decoder = this.#decoder[device];

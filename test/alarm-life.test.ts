@@ -40,7 +40,7 @@ beforeAll(async () => {
   client = await connectAsync(program.mqttUrl, { clientId: 'operator-test', clean: false });
   client.on('message', (_topic, payload) => heard.push(JSON.parse(payload.toString())));
   await client.subscribeAsync('alarms/#', { qos: 1 });
-}, 90_000);
+}, 240_000);
 
 afterAll(async () => {
   await client?.endAsync(true);
@@ -99,7 +99,7 @@ describe('an alarm', () => {
       );
       expect((await stored.text()).trim()).toBe('2\t2');
     },
-    60_000,
+    240_000,
   );
 
   it('waits to be acknowledged after it has cleared, and is then over', async () => {
@@ -141,7 +141,7 @@ describe.skipIf(!browserIsThere())('the page', () => {
     browser = await startBrowser();
     page = await (await browser.newContext({ viewport: { width: 1440, height: 1000 } })).newPage();
     await page.goto(program.httpUrl);
-  }, 60_000);
+  }, 240_000);
 
   afterAll(async () => {
     await browser?.close();
@@ -200,5 +200,5 @@ describe.skipIf(!browserIsThere())('the page', () => {
     expect(await wide()).toBe(0);
     await page.setViewportSize({ width: 390, height: 844 });
     expect(await wide()).toBe(0);
-  }, 60_000);
+  }, 240_000);
 });

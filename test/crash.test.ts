@@ -45,11 +45,11 @@ describe.each(PROGRAMS)('$variant: what was acknowledged is there once, and in w
 
   beforeAll(async () => {
     if (!skip) rig = await startRig(p.variant, p.mode);
-  }, 120_000);
+  }, 240_000);
 
   afterAll(async () => {
     await rig?.close();
-  }, 60_000);
+  }, 240_000);
 
   it.skipIf(skip).each(p.rounds.map((kinds, i) => ({ name: kinds.join(', '), kinds, seed: 4_000 + i })))(
     '$name',

@@ -45,7 +45,7 @@ describe('the registry of devices, in the real program', () => {
       },
     });
     client = await connectAsync(program.mqttUrl, { clientId: 'tester' });
-  }, 90_000);
+  }, 240_000);
 
   afterAll(async () => {
     await client?.endAsync(true);
@@ -153,7 +153,7 @@ describe('the registry of devices, in the real program', () => {
     await rowOf('after', (row) => row.seen === 1);
     expect((await rows()).filter((row) => row.id !== 'after')).toEqual(table);
     expect(await program.audit()).toBeNull();
-  }, 90_000);
+  }, 240_000);
 
   const publishAgain = async (device: string) => {
     await client.endAsync(true);

@@ -118,4 +118,4 @@ it('holds the devices while the disk is full, and goes on by itself when it has 
   const result = await published;
   expect(result.unacknowledged).toBe(0);
   await expectExactly(p, result);
-}, 150_000);
+}, 240_000);

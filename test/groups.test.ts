@@ -86,4 +86,4 @@ it('windows of groups are those of all their readings, once, after kills of the 
   );
   expect(found).toEqual(expected);
   expect(rows.every((row) => row.grouping !== 'site' || String(row.extra).includes('p50'))).toBe(true);
-}, 120_000);
+}, 240_000);

@@ -29,13 +29,13 @@ describe.skipIf('skip' in kafka)('the whole pipeline on real Kafka', () => {
 
   beforeAll(async () => {
     program = await startProgram({ config, args: ['--kafka', broker.brokers] });
-  }, 120_000);
+  }, 240_000);
 
   afterAll(async () => {
     second?.kill('SIGKILL');
     await program?.remove();
     await broker.stop();
-  }, 60_000);
+  }, 240_000);
 
   /** How many partitions each processor works at, as it tells itself. */
   const partitionsOf = async (): Promise<number[]> => {
@@ -92,5 +92,5 @@ describe.skipIf('skip' in kafka)('the whole pipeline on real Kafka', () => {
       );
       return Number(row.n) === result.expected.readings;
     });
-  }, 120_000);
+  }, 240_000);
 });

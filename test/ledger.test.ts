@@ -120,7 +120,7 @@ it('balances after every role was killed, and while messages come', async () => 
   );
   expect(Number(derived.n) * 3).toBe(expected.readings);
   expect(Number(derived.wrong)).toBe(0);
-}, 120_000);
+}, 240_000);
 
 it('names what was taken away, added, or never arrived', async () => {
   program = await startProgram({ config });
@@ -189,7 +189,7 @@ it('names what was taken away, added, or never arrived', async () => {
   expect(read.answer.findings.filter((f) => f.hop === 'log → processor')).toMatchObject([
     { partition, device, offsetFirst: gone, offsetNext: gone + 1 },
   ]);
-}, 120_000);
+}, 240_000);
 
 const mapBytesMax = 1 << 30;
 

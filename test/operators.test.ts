@@ -204,7 +204,7 @@ access:
       const metrics = await metricsOf(program.httpUrl);
       return metrics.get('sluice_processor_messages_quarantined_total')?.samples[0]?.value === 1;
     });
-  }, 90_000);
+  }, 240_000);
 
   afterAll(async () => {
     await program?.remove();
@@ -315,7 +315,7 @@ access:
       const { body } = await get(`${urls.processor}/health`);
       return !body.reasons.join().includes('store');
     });
-  }, 60_000);
+  }, 240_000);
 
   it('logs without secrets, and a doctor for what was stopped', async () => {
     expect(await program.stop()).toBe(0);
@@ -333,7 +333,7 @@ access:
     expect(whats['log.replay']).toMatch(/after a crash now \d+ frames are replayed/);
     expect(whats.checkpoints).toContain('all whole');
     expect(whats['port.mqtt.listen']).toContain('is free');
-  }, 60_000);
+  }, 240_000);
 });
 
 function pick(row: { type: string; help: string } | undefined): { type?: string; help?: string } {

@@ -40,7 +40,7 @@ describe.skipIf(!browserIsThere())('the page', () => {
   beforeAll(async () => {
     [program, browser] = await Promise.all([startProgram({ config }), startBrowser()]);
     client = await connectAsync(program.mqttUrl, { clientId: 'tester' });
-  }, 90_000);
+  }, 240_000);
 
   afterAll(async () => {
     await browser?.close();

@@ -28,7 +28,7 @@ describe('the whole pipeline, embedded', () => {
   beforeAll(async () => {
     program = await startProgram({ config });
     client = await connectAsync(program.mqttUrl, { clientId: 'tester' });
-  }, 90_000);
+  }, 240_000);
 
   afterAll(async () => {
     await client?.endAsync(true);
@@ -173,5 +173,5 @@ describe('the whole pipeline, embedded', () => {
       `SELECT count() AS n FROM sluice.readings FINAL WHERE device = 'boiler'`,
     );
     expect(Number(kept.n)).toBe(8);
-  }, 90_000);
+  }, 240_000);
 });

@@ -131,7 +131,7 @@ export function kill9(pid: number): void {
 export async function eventually<T>(
   what: string,
   check: () => Promise<T | undefined | null | false>,
-  withinMs = 30_000,
+  withinMs = 90_000,
 ): Promise<T> {
   const untilMs = Date.now() + withinMs;
   let lastError: unknown;
@@ -160,7 +160,7 @@ async function untilReady(url: string, exited: Promise<number | null>, output: (
       if (ended !== undefined) return true;
       return (await fetch(url)).status === 200;
     },
-    60_000,
+    150_000,
   ).catch((error: Error) => {
     throw new Error(`${error.message}\n${output()}`);
   });

@@ -9,7 +9,7 @@ import { eventually, main, type Program, startProgram } from './program.ts';
 /** `sluice why`, `why-not`, `backtest` and `test` as a user runs them, beside the running program. */
 
 const RULE = '- { name: hot, metric: t, above: 30, clear: 25, forMs: 2s, message: "{device} is at {value}" }';
-const config = `version: 1\nwindows: []\nalarms:\n  ${RULE}\n`;
+const config = `version: 1\nwindows: []\nderived:\n  - { name: twice, expression: metrics.t * 2 }\nalarms:\n  ${RULE}\n`;
 
 async function sluice(args: string[], cwd: string): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, [main, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -46,9 +46,9 @@ describe('beside the running program', () => {
     });
     await eventually('all readings', async () => {
       const [row] = await program.query<{ n: number | string }>('SELECT count() AS n FROM sluice.readings FINAL');
-      return Number(row.n) === values.length;
+      return Number(row.n) === values.length * 2;
     });
-  }, 90_000);
+  }, 240_000);
 
   afterAll(async () => {
     await program?.remove();

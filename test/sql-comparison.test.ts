@@ -178,7 +178,7 @@ describe("the engine and ClickHouse's own SQL over the same readings", () => {
         pipeline = new PartitionPipeline(0, options, { state: pipeline.save(), lastAlarm: null });
       }
     }
-  }, 60_000);
+  }, 240_000);
 
   afterAll(async () => {
     await store?.close();

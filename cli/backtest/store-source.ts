@@ -7,8 +7,9 @@ import type { Passed, PastSpan } from './log-source.ts';
 /** Rows of one query at most, where minutes allow it. */
 const ROWS_MAX = 200_000;
 const MINUTE_MS = 60_000;
-/** Bit 0 of the column `flags`: the device gave no time. */
+/** Bits of the column `flags`: the device gave no time; it was computed of other readings, and will be again. */
 const UNTIMED = 1;
+const DERIVED = 2;
 
 interface Row {
   d: string;
@@ -40,6 +41,7 @@ export async function* storeFrames(
          toUnixTimestamp64Milli(received) AS r, \`partition\` AS p, \`offset\` AS o, \`index\` AS i, flags AS f
        FROM readings FINAL
        WHERE received >= fromUnixTimestamp64Milli({fromMs:Int64}) AND received < fromUnixTimestamp64Milli({toMs:Int64})
+         AND bitAnd(flags, ${DERIVED}) = 0
          AND ({all:UInt8} = 1 OR multiSearchAny(device, {parts:Array(String)}))
        ORDER BY received, \`partition\`, \`offset\`, \`index\`, metric, ts`,
       { ...slice, ...deviceParams(span.devices) },

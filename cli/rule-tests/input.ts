@@ -14,8 +14,8 @@ export interface TestMessage {
   payload: string;
 }
 
-const MESSAGE = ['device', 'at', 'received', 'delay', 'values', 'payload'];
-const SERIES = ['device', 'from', 'every', 'to', 'times', 'delay', 'values'];
+const MESSAGE = ['device', 'topic', 'at', 'received', 'delay', 'values', 'payload'];
+const SERIES = ['device', 'topic', 'from', 'every', 'to', 'times', 'delay', 'values'];
 const MESSAGES_MAX = 5_000_000;
 const DAY_MS = 86_400_000;
 
@@ -68,8 +68,9 @@ function readMessage(reader: YamlReader, item: unknown, path: Path, dateMs: numb
   }
   const arrivedMs = receivedMs ?? (atMs === null ? null : atMs + delayMs);
   const payload = readPayload(reader, map, path, atMs);
+  const topicOf = readTopic(reader, map, path);
   if (arrivedMs === null || payload === null) return;
-  for (const device of devices) out.push({ arrivedMs, device, topic: telemetryTopic(device), payload });
+  for (const device of devices) out.push({ arrivedMs, device, topic: topicOf(device), payload });
 }
 
 function readPayload(reader: YamlReader, map: Map<string, unknown>, path: Path, atMs: number | null): string | null {
@@ -106,13 +107,13 @@ function readSeriesItem(reader: YamlReader, item: unknown, path: Path, dateMs: n
   if (map === null) return;
   const devices = readDevices(reader, map, path);
   const delayMs = readDelay(reader, map, path);
+  const topicOf = readTopic(reader, map, path);
   const steps = readSeries(reader, map, path, dateMs);
   if (steps === null) return;
   for (const { tsMs, values } of steps) {
     if (values.size === 0) continue;
     const payload = payloadOf(tsMs, values);
-    for (const device of devices)
-      out.push({ arrivedMs: tsMs + delayMs, device, topic: telemetryTopic(device), payload });
+    for (const device of devices) out.push({ arrivedMs: tsMs + delayMs, device, topic: topicOf(device), payload });
   }
 }
 
@@ -126,6 +127,13 @@ function readDevices(reader: YamlReader, map: Map<string, unknown>, path: Path):
   if (!Array.isArray(given)) return [reader.text(given, at) ?? ''];
   if (given.length === 0) reader.wrong(at, `${describe(given)} without devices`, 'write their ids');
   return given.map((id, i) => reader.text(id, [...at, i]) ?? '');
+}
+
+/** On which topic a device's message comes: the one that is given, for messages of other producers, or its own. */
+function readTopic(reader: YamlReader, map: Map<string, unknown>, path: Path): (device: string) => string {
+  if (!map.has('topic')) return telemetryTopic;
+  const topic = reader.text(map.get('topic'), [...path, 'topic']) ?? '';
+  return () => topic;
 }
 
 function readDelay(reader: YamlReader, map: Map<string, unknown>, path: Path): number {

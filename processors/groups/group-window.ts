@@ -7,6 +7,7 @@ import { type AggregateSet, aggregateSet } from '../windows/aggregates/aggregate
 import type { EventTime } from '../windows/event-time.ts';
 import { selection } from '../windows/selection.ts';
 import type { WindowOperator } from '../windows/window.ts';
+import type { MessageTopics } from './message-topics.ts';
 import { definitionHash, encodePartial, type OutgoingPartial } from './partial.ts';
 
 export type GroupSpec = TumblingWindow | HoppingWindow;
@@ -38,8 +39,8 @@ interface Open {
  *
  * A window is closed when the clock of the partition is past its end + outOfOrderMs, and so is every device that has sent something of it or
  * of one before: by its watermark, or because it is idle (event-time.ts). A device that has sent nothing of it is not waited for;
- * what it sends later corrects. A device counts for the group that it is in when its reading comes along the log; what it has
- * sent before stays where it was. Devices without a value for the group are in none.
+ * what it sends later corrects. A device counts for the group that it is in when its reading comes along the log, or that its
+ * message's topic names; what it has sent before stays where it was. Devices without a value for the group are in none.
  */
 export class GroupWindow implements WindowOperator {
   readonly horizonMs: number;
@@ -70,14 +71,23 @@ export class GroupWindow implements WindowOperator {
   #closedMs = NEVER;
   #corrected: { startMs: number; row: Row }[] = [];
 
-  constructor(spec: GroupSpec, partition: number, series: SeriesDictionary, time: EventTime, registry: Registry) {
+  constructor(
+    spec: GroupSpec,
+    partition: number,
+    series: SeriesDictionary,
+    time: EventTime,
+    registry: Registry,
+    topics: MessageTopics,
+  ) {
     this.#spec = spec;
     this.#hopMs = spec.kind === 'hopping' ? spec.hopMs : spec.sizeMs;
     this.#partition = partition;
     this.#series = series;
     this.#time = time;
-    this.#groupOf = (device) => groupValue(spec.by, registry, device);
-    registry.onChange((device) => {
+    const { by } = spec;
+    this.#groupOf =
+      by.kind === 'topic' ? (device) => topics.level(device, by.level) : (device) => groupValue(by, registry, device);
+    (by.kind === 'topic' ? topics : registry).onChange((device) => {
       if (device < this.#group.length) this.#group[device] = 0;
     });
     this.#takes = selection(spec, series);

@@ -157,7 +157,12 @@ describe('windows of groups', () => {
     fc.assert(
       fc.property(batches, fc.constantFrom(1, 2, 8), fc.constantFrom(0, 5000), (input, partitions, hopMs) => {
         const hopping = { kind: 'hopping', name: 'hop', hopMs } as object;
-        const aggregates = [{ kind: 'percentile', percent: 50 }, { kind: 'delta' }, { kind: 'rate' }] as const;
+        const aggregates = [
+          { kind: 'percentile', percent: 50 },
+          { kind: 'delta' },
+          { kind: 'rate' },
+          { kind: 'time_avg' },
+        ] as const;
         const windows = [bySite({ aggregates }), ...(hopMs > 0 ? [bySite(hopping)] : [])];
         const plant = new Plant(options({ windows, idleMs: 5000, rules: [] }), partitions);
         for (const device of DEVICES) plant.frame(plant.partition(device), place(device, SITES[device]));
@@ -202,7 +207,7 @@ describe('windows of groups', () => {
           if (!key.startsWith('site')) continue;
           expect(rollup.extra?.has('p50')).toBe(true);
           // These go along each device by itself, and add up.
-          let [delta, rate, rates] = [0, 0, 0];
+          let [delta, rate, rates, area, time] = [0, 0, 0, 0, 0];
           for (const own of (ofDevices.get(key) as Map<string, Sent[]>).values()) {
             const sorted = own.sort((a, b) => a.ts - b.ts);
             const [first, last] = [sorted[0], sorted[sorted.length - 1]];
@@ -211,11 +216,18 @@ describe('windows of groups', () => {
             for (let i = 1; i < sorted.length; i++) {
               const [from, to] = [sorted[i - 1].value, sorted[i].value];
               rate += ((to < from ? to : to - from) / (last.ts - first.ts)) * 1000;
+              area += from * (sorted[i].ts - sorted[i - 1].ts);
+              time += sorted[i].ts - sorted[i - 1].ts;
             }
           }
           expect(Math.abs((rollup.extra?.get('delta') as number) - delta)).toBeLessThan(1e-6);
           if (rates === 0) expect(rollup.extra?.has('rate')).toBe(false);
-          else expect(Math.abs((rollup.extra?.get('rate') as number) - rate)).toBeLessThan(1e-6 * (1 + Math.abs(rate)));
+          else {
+            expect(Math.abs((rollup.extra?.get('rate') as number) - rate)).toBeLessThan(1e-6 * (1 + Math.abs(rate)));
+            expect(Math.abs((rollup.extra?.get('time_avg') as number) - area / time)).toBeLessThan(
+              1e-6 * (1 + Math.abs(area / time)),
+            );
+          }
         }
       }),
       { numRuns: 40 },
@@ -241,6 +253,31 @@ describe('windows of groups', () => {
     plant.frame(1, readings([{ device: other, receivedMs: at(131), ts: at(103), value: 5 }]));
     plant.tell();
     expect(plant.rollups[1]).toMatchObject({ count: 3, sum: 8, revision: 2, phase: 'corrected' });
+  });
+
+  it('go by a level of the topic, which a device may change from message to message', () => {
+    const on = (topic: string, device: string, second: number, value: number) => ({
+      receivedMs: at(second),
+      device,
+      topic,
+      payload: Buffer.from(JSON.stringify({ ts: at(second), t: value })),
+    });
+    const windows = [bySite({ name: 'line', by: { kind: 'topic', level: 3 } })];
+    for (const restart of [false, true]) {
+      const plant = new Plant(options({ windows, idleMs: 5000, rules: [] }), 1);
+      plant.frame(0, frameOf([on('plant/hall/line-1/a', 'a', 101, 1), on('plant/hall/line-1/b', 'b', 101, 2)]));
+      if (restart) plant.restart();
+      plant.frame(0, frameOf([on('plant/hall/line-2/a', 'a', 102, 4), on('plant/hall', 'b', 103, 8)]));
+      plant.frame(0, frameOf([on('plant/hall/line-1/a', 'a', 104, 16), on('devices/b/telemetry', 'b', 105, 32)]));
+      plant.frame(0, tick(at(200)));
+      plant.tell();
+      const told = plant.rollups.map((r) => [r.device, r.grouping, r.count, r.sum]);
+      expect(told).toEqual([
+        ['line-1', 'topic:3', 3, 19],
+        ['line-2', 'topic:3', 1, 4],
+        ['telemetry', 'topic:3', 1, 32],
+      ]);
+    }
   });
 
   it('count a device for the site that it is at when its reading comes', () => {

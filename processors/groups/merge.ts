@@ -188,6 +188,7 @@ export class GroupMerge {
 
 /** As it stands in the column `grouping`. */
 function groupingName(by: WindowKey): string {
+  if (by.kind === 'topic') return `topic:${by.level}`;
   return by.kind === 'tag' ? `tag:${by.tag}` : by.kind;
 }
 
