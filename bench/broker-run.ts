@@ -1,25 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BlastResult } from '../device-sim/blast.ts';
 import { runBlast } from './generator.ts';
-import type { BenchOptions } from './options.ts';
-import type { Peer } from './peers.ts';
+import type { Load } from './load.ts';
+import type { Peer, RunningPeer } from './peers/peer.ts';
 import { blastOptions, roundOf } from './pipeline-run.ts';
-import { costBetween, sampleTree } from './processes.ts';
+import { costBetween } from './processes.ts';
 import type { Round } from './result.ts';
 
-/** Something that only acknowledges: a peer, or the door without the rest. Warm-up and rounds as for the whole program. */
-export async function brokerRounds(peer: Peer, options: BenchOptions): Promise<Round[]> {
-  const { child, url } = await peer.start(options.folder);
-  const sample = () => sampleTree(child.pid, () => peer.name);
+/** How long a destination may stand still before the rest is given up. */
+const PATIENCE_MS = 10_000;
+const POLL_MS = 50;
+
+/**
+ * A peer, the door without the rest, or a limit. Warm-up and rounds as for the whole program. Where messages go on to somewhere, the
+ * clock runs until all have arrived there.
+ */
+export async function brokerRounds(peer: Peer, load: Load, folder: string): Promise<Round[]> {
+  const running = await peer.start(folder);
   try {
-    await runBlast({ ...blastOptions(options, options.warmUpSeconds), url, devicePrefix: 'warm' });
+    await oneRound(running, load, 'warm', load.warmUpSeconds);
     const rounds: Round[] = [];
-    for (let i = 0; i < options.rounds; i++) {
-      const before = sample();
-      const result = await runBlast({ ...blastOptions(options, options.seconds), url, devicePrefix: `round${i + 1}` });
-      const problems = result.unacknowledged > 0 ? [`${result.unacknowledged} messages were not acknowledged`] : [];
-      rounds.push(roundOf(result, costBetween(before, sample()), problems, null, null));
-    }
+    for (let i = 0; i < load.rounds; i++) rounds.push(await oneRound(running, load, `round${i + 1}`, load.seconds));
     return rounds;
   } finally {
-    await child.stop();
+    await running.stop();
   }
+}
+
+async function oneRound(peer: RunningPeer, load: Load, prefix: string, seconds: number): Promise<Round> {
+  const arrivedBefore = (await peer.destination?.arrived()) ?? 0;
+  const before = peer.sample();
+  const result = await runBlast({ ...blastOptions(load, seconds), url: peer.url, devicePrefix: prefix });
+  const { storedMs, problems } = await arrival(peer, result, arrivedBefore);
+  if (result.unacknowledged > 0) problems.push(`${result.unacknowledged} messages were not acknowledged`);
+  for (const { device, reason } of result.closed) problems.push(`the connection of ${device} was lost: ${reason}`);
+  return roundOf(result, costBetween(before, peer.sample()), problems, storedMs, null);
+}
+
+async function arrival(
+  { destination }: RunningPeer,
+  result: BlastResult,
+  before: number,
+): Promise<{ storedMs: number | null; problems: string[] }> {
+  if (destination === undefined) return { storedMs: null, problems: [] };
+  const target = before + destination.expected(result);
+  let arrived = await destination.arrived();
+  let seenMs = Date.now();
+  while (arrived < target && Date.now() - seenMs < PATIENCE_MS) {
+    await sleep(POLL_MS);
+    const now = await destination.arrived();
+    if (now !== arrived) seenMs = Date.now();
+    arrived = now;
+  }
+  if (arrived < target) return { storedMs: null, problems: [`${target - arrived} did not arrive where they should`] };
+  return { storedMs: seenMs, problems: arrived > target ? [`${arrived - target} arrived more than once`] : [] };
 }

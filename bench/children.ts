@@ -19,8 +19,15 @@ export interface Child {
 
 const OUTPUT_MAX = 64 * 1024;
 
+/** What still runs is asked to end when this process does, so that a bench that is broken off leaves nothing behind. */
+const alive = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGTERM');
+});
+
 export function startChild(command: string, args: readonly string[], options: { cwd?: string } = {}): Child {
   const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  alive.add(child);
   let output = '';
   const collect = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-OUTPUT_MAX);
@@ -28,7 +35,10 @@ export function startChild(command: string, args: readonly string[], options: { 
   child.stdout!.on('data', collect);
   child.stderr!.on('data', collect);
   const exited = new Promise<number | null>((resolve) => {
-    child.once('exit', (code) => resolve(code));
+    child.once('exit', (code) => {
+      alive.delete(child);
+      resolve(code);
+    });
     child.once('error', (error) => {
       output += String(error);
       resolve(null);

@@ -1,5 +1,5 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 
 /** Where a result was made. Without it the figures say nothing. */
@@ -11,6 +11,8 @@ export interface Machine {
   node: string;
   /** Median time of writing 64 KiB and flushing it to disk, ms: what a durable acknowledgement waits for at least. */
   flushMs: number;
+  /** Threads that ran or wanted to, on average of the minute before: what else the machine did. Absent in older results. */
+  loadAverage?: number;
 }
 
 /** `folder`: on the disk that the runs will use. */
@@ -22,6 +24,7 @@ export function describeMachine(folder: string): Machine {
     system: `${type()} ${release()} ${arch()}`,
     node: process.version,
     flushMs: medianFlushMs(folder),
+    loadAverage: loadavg()[0],
   };
 }
 

@@ -1,11 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { SluiceError } from '../model/errors.ts';
-import { brokerRounds } from './broker-run.ts';
-import { describeMachine } from './machine.ts';
-import { type BenchOptions, readOptions, USAGE } from './options.ts';
-import { doorAlone, PEERS } from './peers.ts';
-import { pipelineRounds } from './pipeline-run.ts';
-import type { Report, Round, Run } from './result.ts';
+import { measure } from './measure.ts';
+import { readOptions, USAGE } from './options.ts';
+import type { Report } from './result.ts';
 import { compareReports, toMarkdown } from './table.ts';
 
 /** `npm run bench`: see USAGE. */
@@ -20,36 +17,18 @@ async function main(): Promise<number> {
     console.log(compareReports(before, after));
     return 0;
   }
-  const report = await measure(command.options);
+  const { jsonFile, markdownFile } = command.options;
+  const report = await measure(command.options, async (soFar) => {
+    if (jsonFile !== null) await writeFile(jsonFile, `${JSON.stringify(soFar, null, 2)}\n`);
+  });
   const text = toMarkdown(report);
   console.log(text);
-  const { jsonFile, markdownFile } = command.options;
-  if (jsonFile !== null) await writeFile(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
   if (markdownFile !== null) await writeFile(markdownFile, text);
+  const failed = report.runs.filter(
+    ({ name, skipped }) => name.startsWith('sluice') && skipped?.startsWith('it failed'),
+  );
+  if (failed.length > 0) return 2;
   return report.runs.some((run) => run.rounds.some((round) => round.problems.length > 0)) ? 1 : 0;
-}
-
-async function measure(options: BenchOptions): Promise<Report> {
-  const { seconds, connections, payload, qos, ratePerSecond, rounds } = options;
-  const runs: Run[] = [];
-  const run = async (name: string, about: string, missing: string | null, measureRounds: () => Promise<Round[]>) => {
-    process.stderr.write(missing === null ? `${name} …\n` : `${name}: skipped, ${missing}\n`);
-    runs.push({ name, about, skipped: missing, rounds: missing === null ? await measureRounds() : [] });
-  };
-  for (const log of options.logs) {
-    const about = `the whole program, log on ${log === 'lmdb' ? 'LMDB' : 'Kafka (acks=all)'}, embedded ClickHouse`;
-    await run(`sluice-${log}`, about, null, () => pipelineRounds(log, options));
-  }
-  for (const peer of options.peers ? [doorAlone, ...PEERS] : []) {
-    await run(peer.name, peer.about, peer.missing(), () => brokerRounds(peer, options));
-  }
-  return {
-    version: 1,
-    at: new Date().toISOString(),
-    machine: describeMachine(options.folder),
-    settings: { seconds, connections, payload, qos, ratePerSecond, rounds },
-    runs,
-  };
 }
 
 async function readReport(file: string): Promise<Report> {
@@ -57,6 +36,9 @@ async function readReport(file: string): Promise<Report> {
   if (report.version === 1) return report;
   throw new SluiceError('INPUT_INVALID', `${file} is not a result of this bench`, { remedy: 'make it with --json' });
 }
+
+// The children end with this process (children.ts).
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 try {
   process.exitCode = await main();

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlastResult } from '../device-sim/blast.ts';
 import { query } from './clickhouse.ts';
 import { runBlast } from './generator.ts';
-import type { BenchOptions } from './options.ts';
+import type { Load } from './load.ts';
 import { costBetween, type ProcessCost } from './processes.ts';
 import { type LogName, type RunningProgram, startProgram } from './program.ts';
 import type { Round } from './result.ts';
@@ -16,23 +16,28 @@ const POLL_MS = 50;
  * One program with one log: warm it up, then for each round blast, wait until all is stored, and compare. The clock of a round runs
  * from the first publish until the last reading can be queried.
  */
-export async function pipelineRounds(log: LogName, options: BenchOptions): Promise<Round[]> {
-  const program = await startProgram(log, options.folder);
+export async function pipelineRounds(log: LogName, load: Load, folder: string): Promise<Round[]> {
+  const program = await startProgram(log, folder);
   try {
     const rounds: Round[] = [];
-    const warm = await blastAndWait(program, options, 'warm', options.warmUpSeconds);
+    const warm = await blastAndWait(program, load, 'warm', load.warmUpSeconds);
     if (warm.storedMs === null) throw new Error(`the warm-up was not stored: ${warm.missing} readings are missing`);
-    for (let i = 0; i < options.rounds; i++) rounds.push(await oneRound(program, options, `round${i + 1}`));
+    for (let i = 0; i < load.rounds; i++) rounds.push(await oneRound(program, load, `round${i + 1}`));
     return rounds;
   } finally {
     await program.stop();
   }
 }
 
-async function oneRound(program: RunningProgram, options: BenchOptions, prefix: string): Promise<Round> {
+export async function oneRound(
+  program: RunningProgram,
+  load: Load,
+  prefix: string,
+  { others = false } = {},
+): Promise<Round> {
   const ask: Ask = (sql) => query(program.storeUrl, sql);
   const before = program.sample();
-  const { result, storedMs, missing } = await blastAndWait(program, options, prefix, options.seconds);
+  const { result, storedMs, missing } = await blastAndWait(program, load, prefix, load.seconds, others);
   const costs = costBetween(before, program.sample());
   const problems = await verifyStored(ask, result);
   if (missing > 0) problems.unshift(`${missing} readings were not stored within ${PATIENCE_MS / 1000} s`);
@@ -45,19 +50,22 @@ async function oneRound(program: RunningProgram, options: BenchOptions, prefix: 
   return roundOf(result, costs, problems, storedMs, Number(bytes) / Math.max(1, Number(rows)));
 }
 
-async function blastAndWait(
+export async function blastAndWait(
   program: RunningProgram,
-  options: BenchOptions,
+  load: Load,
   prefix: string,
   seconds: number,
+  others = false,
 ): Promise<{ result: BlastResult; storedMs: number | null; missing: number }> {
-  // The number of rows in a table is known without reading it, so asking often costs next to nothing.
+  // The number of rows in a table is known without reading it, so asking often costs next to nothing. Where others publish too, only
+  // the devices of the blast count.
+  const counted = `SELECT count() AS n FROM sluice.readings${others ? ` WHERE startsWith(device, '${prefix}-')` : ''}`;
   const count = async () => {
-    const [{ n }] = await query<{ n: number }>(program.storeUrl, 'SELECT count() AS n FROM sluice.readings');
+    const [{ n }] = await query<{ n: number }>(program.storeUrl, counted);
     return Number(n);
   };
   const rowsBefore = await count();
-  const result = await runBlast({ ...blastOptions(options, seconds), url: program.mqttUrl, devicePrefix: prefix });
+  const result = await runBlast({ ...blastOptions(load, seconds), url: program.mqttUrl, devicePrefix: prefix });
   const target = rowsBefore + result.expected.readings;
   let rows = await count();
   let seenMs = Date.now();
@@ -70,8 +78,8 @@ async function blastAndWait(
   return { result, storedMs: rows >= target ? seenMs : null, missing: Math.max(0, target - rows) };
 }
 
-export function blastOptions(options: BenchOptions, seconds: number) {
-  const { connections, payload, qos, ratePerSecond } = options;
+export function blastOptions(load: Load, seconds: number) {
+  const { connections, payload, qos, ratePerSecond } = load;
   return {
     durationMs: seconds * 1000,
     connections,
@@ -109,6 +117,8 @@ export function roundOf(
     readingsStoredPerSecond: seconds === null ? null : readings / seconds,
     pubackP50Ms: result.pubackLatency?.p50Ms ?? null,
     pubackP99Ms: result.pubackLatency?.p99Ms ?? null,
+    puback: result.pubackLatency,
+    pubackHistogram: result.pubackHistogram,
     processes,
     bytesPerReading,
     problems,

@@ -112,3 +112,9 @@ function readProc(pid: number, file: string): string | null {
     return null;
   }
 }
+
+/** Resident memory now; 0 when the process is not there. */
+export function residentBytes(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB/m.exec(readProc(pid, 'status') ?? '');
+  return match ? Number(match[1]) * 1024 : 0;
+}

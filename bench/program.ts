@@ -1,6 +1,7 @@
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Child, freePort, projectRoot, startChild, untilUp } from './children.ts';
+import { freePort, projectRoot, startChild, untilUp } from './children.ts';
+import { kafkaName, startKafka } from './kafka-broker.ts';
 import { type ProcessSample, sampleTree, sluiceName } from './processes.ts';
 
 export type LogName = 'lmdb' | 'kafka';
@@ -9,14 +10,18 @@ export type LogName = 'lmdb' | 'kafka';
 export interface RunningProgram {
   mqttUrl: string;
   storeUrl: string;
+  httpUrl: string;
   dataDir: string;
   /** Costs of its processes, and of Kafka's. */
   sample(): ProcessSample[];
   stop(): Promise<void>;
 }
 
-/** Rejects with what was written when a part does not come up. `folder` is on the disk to be measured. */
-export async function startProgram(log: LogName, folder: string): Promise<RunningProgram> {
+/**
+ * Rejects with what was written when a part does not come up. `folder` is on the disk to be measured; `settings` are lines of a
+ * sluice.yaml, none by default.
+ */
+export async function startProgram(log: LogName, folder: string, settings = ''): Promise<RunningProgram> {
   const own = await mkdtemp(join(folder, `${log}-`));
   const kafka = log === 'kafka' ? await startKafka(join(own, 'kafka')) : null;
   const [mqtt, http, store] = await Promise.all([freePort(), freePort(), freePort()]);
@@ -24,6 +29,11 @@ export async function startProgram(log: LogName, folder: string): Promise<Runnin
   const args = ['start', '--data', dataDir, '--mqtt', `127.0.0.1:${mqtt}`, '--http', `127.0.0.1:${http}`];
   args.push('--clickhouse-http', `127.0.0.1:${store}`);
   if (kafka) args.push('--kafka', kafka.address);
+  if (settings !== '') {
+    const config = join(own, 'bench.yaml');
+    await writeFile(config, `version: 1\n${settings}`);
+    args.push('--config', config);
+  }
   // Started in its own folder: a sluice.yaml of the caller's shall not change what is measured.
   const child = startChild(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { cwd: own });
   const stop = async () => {
@@ -40,23 +50,9 @@ export async function startProgram(log: LogName, folder: string): Promise<Runnin
   return {
     mqttUrl: `mqtt://127.0.0.1:${mqtt}`,
     storeUrl: `http://127.0.0.1:${store}`,
+    httpUrl: `http://127.0.0.1:${http}`,
     dataDir,
-    sample: () => [
-      ...sampleTree(child.pid, sluiceName),
-      ...(kafka
-        ? sampleTree(kafka.child.pid, (arguments_) => (arguments_.includes('kafka.Kafka') ? 'kafka' : null))
-        : []),
-    ],
+    sample: () => [...sampleTree(child.pid, sluiceName), ...(kafka ? sampleTree(kafka.child.pid, kafkaName) : [])],
     stop,
   };
-}
-
-async function startKafka(dir: string): Promise<{ child: Child; address: string }> {
-  const script = join(projectRoot(), 'docker/kafka/start.sh');
-  await access(script);
-  const child = startChild('bash', [script, '--dir', dir, '--port', '0', '--heap', '1g']);
-  const ready = /^ready (\S+)$/m;
-  // The first start fetches the broker from Maven Central.
-  await untilUp(child, 'Kafka', async () => ready.test(child.output()), 300_000);
-  return { child, address: ready.exec(child.output())![1] };
 }

@@ -1,3 +1,5 @@
+import type { PayloadName, Qos } from '../device-sim/blast-payload.ts';
+import type { LatencySummary } from '../device-sim/latency.ts';
 import type { Machine } from './machine.ts';
 
 /** What the bench measured, as it stands in the JSON file. Rates are per second of wall time, costs per acknowledged message. */
@@ -5,15 +7,24 @@ export interface Report {
   version: 1;
   at: string;
   machine: Machine;
-  settings: {
-    seconds: number;
-    connections: number;
-    payload: string;
-    qos: 0 | 1;
-    ratePerSecond: number | null;
-    rounds: number;
-  };
+  settings: RunSettings;
   runs: Run[];
+  /** Latencies and costs at parts of what the program can take. */
+  sweep?: SweepPoint[];
+  limits?: Limit[];
+  idle?: IdleResult;
+  pages?: PagesResult;
+  /** What was left out and why: time was over, or it failed. */
+  leftOut?: string[];
+}
+
+export interface RunSettings {
+  seconds: number;
+  connections: number;
+  payload: PayloadName;
+  qos: Qos;
+  ratePerSecond: number | null;
+  rounds: number;
 }
 
 export interface Run {
@@ -23,6 +34,51 @@ export interface Run {
   skipped: string | null;
   /** One for each round, in order. */
   rounds: Round[];
+  /** What is different from the report's. */
+  settings?: Partial<RunSettings>;
+}
+
+/** One rate of an open loop. Latencies are counted from when a message was due. */
+export interface SweepPoint {
+  /** Of the capacity that was measured before. */
+  fraction: number;
+  ratePerSecond: number;
+  ackedPerSecond: number;
+  puback: LatencySummary | null;
+  /** Publish until a query finds the row. */
+  visible: LatencySummary | null;
+  /** Publish until a subscriber of alarms/# has the event. */
+  alarm: LatencySummary | null;
+  /** CPU-µs per message, by process. */
+  processes: Round['processes'];
+  problems: string[];
+}
+
+/** What a part can do at most, when nothing else happens. */
+export interface Limit {
+  name: string;
+  about: string;
+  perSecond: number;
+  unit: string;
+}
+
+export interface IdleResult {
+  connections: number;
+  /** Resident memory of the door for each, above what it had without. */
+  bytesEach: number;
+}
+
+export interface PagesResult {
+  /** Rows of `readings` that the queries were asked over. */
+  readings: number;
+  series: number;
+  /** Rows a second while the table was filled by Native blocks. */
+  insertedPerSecond: number;
+  /** After the merges had ended, or were no longer waited for. */
+  bytesPerReading: number;
+  queries: { name: string; count: number; p50Ms: number; p95Ms: number; maxMs: number }[];
+  /** Over all queries. */
+  p95Ms: number;
 }
 
 export interface Round {
@@ -36,6 +92,9 @@ export interface Round {
   /** From when a message was due (closed loop: sent) to its PUBACK; null with QoS 0. */
   pubackP50Ms: number | null;
   pubackP99Ms: number | null;
+  /** Absent in results of older versions. */
+  puback?: LatencySummary | null;
+  pubackHistogram?: string | null;
   processes: { name: string; cpuMicrosPerMessage: number; peakMemoryBytes: number }[];
   /** In the store, before merges have finished; null where nothing is stored. */
   bytesPerReading: number | null;

@@ -116,9 +116,16 @@ describe('the options', () => {
     });
     expect(readOptions(['--compare', 'a.json', 'b.json'])).toEqual({ kind: 'compare', files: ['a.json', 'b.json'] });
     expect(readOptions(['-h'])).toEqual({ kind: 'help' });
+    expect(readOptions(['--matrix', 'qos', '--qos', '2'])).toMatchObject({ options: { qos: 2, cells: { length: 3 } } });
+    expect(readOptions(['--full', '--seconds', '3'])).toMatchObject({
+      options: { full: true, seconds: 3, rounds: 2, logs: ['lmdb', 'kafka'], idle: 10_000, withinSeconds: 450 },
+    });
+    expect(readOptions(['--sweep', '0.25,0.5'])).toMatchObject({ options: { sweep: [0.25, 0.5], limits: false } });
     for (const wrong of [
       ['--log', 'x'],
-      ['--qos', '2'],
+      ['--qos', '3'],
+      ['--sweep', '0.5,1.5'],
+      ['--matrix', 'nothing'],
       ['--seconds', '0'],
       ['--connections', '1.5'],
       ['--payload', 'xml'],

@@ -1,28 +1,72 @@
-import { medianRound, type Report, type Round, type Run, rateOf } from './result.ts';
+import {
+  type Limit,
+  medianRound,
+  type PagesResult,
+  type Report,
+  type Round,
+  type Run,
+  rateOf,
+  type SweepPoint,
+} from './result.ts';
+
+/** A load average above this before a run began is told with the result. */
+const BUSY = 0.5;
 
 /** The result as Markdown: what it was made on, one table of rates and one of costs, and what went wrong. */
 export function toMarkdown(report: Report): string {
-  const { machine, settings, runs } = report;
-  const load =
-    settings.ratePerSecond === null ? 'as fast as acknowledged' : `${count(settings.ratePerSecond)} messages/s`;
+  const { runs, sweep, limits, idle, pages } = report;
   const parts = [
-    `${settings.connections} connections, payload ${settings.payload}, QoS ${settings.qos}, ${load}, ` +
-      `${settings.seconds} s a round, median of ${settings.rounds}.`,
-    `${machine.cores} cores of ${machine.cpu}, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}, ` +
-      `Node ${machine.node.slice(1)}; flushing 64 KiB to disk takes ${machine.flushMs.toFixed(2)} ms. ` +
-      'The generator runs on the same machine.',
-    ratesTable(runs),
+    settingsLine(report),
+    machineLine(report),
+    runs.length === 0 ? '' : ratesTable(runs),
     costsTable(runs),
     aedesRatio(runs),
-    ...runs.filter((run) => run.skipped !== null).map((run) => `Skipped ${run.name}: ${run.skipped}.`),
-    ...runs.flatMap((run) =>
-      run.rounds.flatMap((round, i) => round.problems.map((problem) => `**${run.name}, round ${i + 1}: ${problem}.**`)),
-    ),
+    sweep?.length ? sweepTable(sweep) : '',
+    limits?.length ? limitsTable(limits) : '',
+    idle
+      ? `${count(idle.connections)} idle connections: ${(idle.bytesEach / 1000).toFixed(1)} KB of the door's memory each.`
+      : '',
+    pages ? pagesTable(pages) : '',
+    ...problemLines(report),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function ratesTable(runs: readonly Run[]): string {
+export function settingsLine({ settings }: Report): string {
+  const load =
+    settings.ratePerSecond === null ? 'as fast as acknowledged' : `${count(settings.ratePerSecond)} messages/s`;
+  return (
+    `${settings.connections} connections, payload ${settings.payload}, QoS ${settings.qos}, ${load}, ` +
+    `${settings.seconds} s a round, median of ${settings.rounds}.`
+  );
+}
+
+export function machineLine({ machine }: Report): string {
+  return (
+    `${machine.cores} cores of ${machine.cpu}, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}, ` +
+    `Node ${machine.node.slice(1)}; flushing 64 KiB to disk takes ${machine.flushMs.toFixed(2)} ms. ` +
+    (machine.loadAverage === undefined || machine.loadAverage < BUSY
+      ? ''
+      : `When it began, ${machine.loadAverage.toFixed(1)} other threads wanted to run on average: the figures are low. `) +
+    'The generator runs on the same machine.'
+  );
+}
+
+/** What was not measured and why, and what was wrong with what was. */
+export function problemLines({ runs, leftOut, sweep }: Report): string[] {
+  return [
+    ...runs.filter((run) => run.skipped !== null).map((run) => `Skipped ${run.name}: ${run.skipped}.`),
+    ...(leftOut ?? []).map((line) => `Left out ${line}.`),
+    ...runs.flatMap((run) =>
+      run.rounds.flatMap((round, i) => round.problems.map((problem) => `**${run.name}, round ${i + 1}: ${problem}.**`)),
+    ),
+    ...(sweep ?? []).flatMap(({ fraction, problems }) =>
+      problems.map((problem) => `**sweep at ${(fraction * 100).toFixed(0)} %: ${problem}.**`),
+    ),
+  ];
+}
+
+export function ratesTable(runs: readonly Run[]): string {
   const rows = measured(runs).map(({ run, round }) => [
     run.name,
     run.about,
@@ -49,7 +93,7 @@ function ratesTable(runs: readonly Run[]): string {
 }
 
 /** CPU-µs per message of each process, and its peak memory in MB. */
-function costsTable(runs: readonly Run[]): string {
+export function costsTable(runs: readonly Run[]): string {
   const rows = measured(runs).flatMap(({ run, round }) => [
     ...round.processes.map(({ name, cpuMicrosPerMessage, peakMemoryBytes }) => [
       run.name,
@@ -65,6 +109,33 @@ function costsTable(runs: readonly Run[]): string {
     ],
   ]);
   return rows.length === 0 ? '' : markdownTable(['run', 'process', 'CPU-µs/message', 'peak MB'], rows, 2);
+}
+
+/** Latencies of an open loop by load, and what a message costs there. */
+export function sweepTable(points: readonly SweepPoint[]): string {
+  const rows = points.map(({ fraction, ratePerSecond, ackedPerSecond, puback, visible, alarm, processes }) => [
+    `${(fraction * 100).toFixed(0)} %`,
+    count(ratePerSecond),
+    count(ackedPerSecond),
+    ...[puback?.p50Ms, puback?.p99Ms, puback?.p999Ms].map(milliseconds),
+    ...[visible?.p50Ms, visible?.p99Ms, alarm?.p50Ms, alarm?.p99Ms].map(milliseconds),
+    processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0).toFixed(2),
+  ]);
+  const latencies = ['PUBACK p50', 'p99', 'p99.9', 'row visible p50', 'p99', 'alarm event p50', 'p99'];
+  return markdownTable(['of capacity', 'sent/s', 'acked/s', ...latencies, 'CPU-µs/message'], rows, 0);
+}
+
+export function limitsTable(limits: readonly Limit[]): string {
+  const rows = limits.map(({ name, about, perSecond, unit }) => [name, about, `${count(perSecond)} ${unit}/s`]);
+  return markdownTable(['limit', 'what', 'rate'], rows, 2);
+}
+
+export function pagesTable(pages: PagesResult): string {
+  const rows = pages.queries.map((q) => [q.name, milliseconds(q.p50Ms), milliseconds(q.p95Ms), milliseconds(q.maxMs)]);
+  const about =
+    `${count(pages.readings)} readings of ${count(pages.series)} series, inserted at ${count(pages.insertedPerSecond)}/s, ` +
+    `${pages.bytesPerReading.toFixed(2)} bytes each on disk; p95 of all queries ${milliseconds(pages.p95Ms)}.`;
+  return `${about}\n\n${markdownTable(['what the page asks', 'p50', 'p95', 'slowest'], rows, 1)}`;
 }
 
 /** How the door, which acknowledges what is on disk, compares with plain Aedes, which stores nothing. */
@@ -153,12 +224,12 @@ export function markdownTable(
   return [line(header), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
-function count(value: number): string {
+export function count(value: number): string {
   return Math.round(value)
     .toString()
     .replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-function milliseconds(value: number | null): string {
-  return value === null ? '–' : `${value.toFixed(1)} ms`;
+export function milliseconds(value: number | null | undefined): string {
+  return value === null || value === undefined ? '–' : `${value.toFixed(1)} ms`;
 }

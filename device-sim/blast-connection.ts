@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { SluiceError } from '../model/errors.ts';
-import { encodeLength, type PacketRing } from './blast-payload.ts';
+import { encodeLength, type PacketRing, type Qos } from './blast-payload.ts';
 import type { LatencyRecorder } from './latency.ts';
 
 export interface BlastConnectionOptions {
@@ -9,7 +9,7 @@ export interface BlastConnectionOptions {
   device: string;
   username?: string;
   password?: string;
-  qos: 0 | 1;
+  qos: Qos;
   ring: PacketRing;
   latency: LatencyRecorder;
   /** Something was acknowledged (QoS 0: written), the connection is up, or it is gone: there may be room to send. */
@@ -20,6 +20,9 @@ export interface BlastConnectionOptions {
 /** MQTT 3.1.1 server packets that a publisher gets, and the two client packets without content. */
 const CONNACK = 0x20;
 const PUBACK = 0x40;
+const PUBREC = 0x50;
+const PUBREL = 0x62;
+const PUBCOMP = 0x70;
 const PINGRESP = 0xd0;
 const PINGREQ_PACKET = Buffer.from([0xc0, 0]);
 const DISCONNECT_PACKET = Buffer.from([0xe0, 0]);
@@ -44,6 +47,8 @@ export class BlastConnection {
   ready = false;
   readonly #options: BlastConnectionOptions;
   readonly #marks: Uint8Array;
+  /** The packet that ends a message's handshake: PUBACK, with QoS 2 PUBCOMP. */
+  readonly #done: number;
   #marked = 0;
   #socket: Socket | null = null;
   #carry: Buffer | null = null;
@@ -58,6 +63,7 @@ export class BlastConnection {
     this.#options = options;
     this.device = options.device;
     this.#marks = new Uint8Array(options.ring.slots);
+    this.#done = options.qos === 2 ? PUBCOMP : PUBACK;
   }
 
   get inFlight(): number {
@@ -130,7 +136,7 @@ export class BlastConnection {
     if (!this.#socket || end <= first) return;
     const { ring, qos } = this.#options;
     ring.fill(first, end);
-    if (qos === 1) {
+    if (qos !== 0) {
       // A write's messages leave together but are acknowledged one by one: any one of them stands for all, drawn evenly.
       const sample = first + Math.floor(Math.random() * (end - first));
       this.#samples.push([sample, dueMs(sample), end - first]);
@@ -212,10 +218,17 @@ export class BlastConnection {
   #scan(bytes: Uint8Array, length: number): number {
     let at = 0;
     let acks = 0;
+    const released: number[] = [];
     let idNext = (this.acked % 65535) + 1;
     while (at + 2 <= length) {
       const type = bytes[at];
-      if (type === PUBACK && bytes[at + 1] === 2) {
+      if (type === PUBREC && bytes[at + 1] === 2 && this.#options.qos === 2) {
+        if (at + 4 > length) break;
+        released.push(PUBREL, 2, bytes[at + 2], bytes[at + 3]);
+        at += 4;
+        continue;
+      }
+      if (type === this.#done && bytes[at + 1] === 2) {
         if (at + 4 > length) break;
         const id = (bytes[at + 2] << 8) | bytes[at + 3];
         at += 4;
@@ -233,6 +246,7 @@ export class BlastConnection {
       if (!this.#takeOther(type, bytes, at)) return length;
       at += 2 + bytes[at + 1];
     }
+    if (released.length > 0) this.#socket?.write(Buffer.from(released));
     if (acks > 0) {
       this.#sampled();
       this.#options.onRoom(this);

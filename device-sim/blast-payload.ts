@@ -5,13 +5,15 @@ import { telemetryTopic } from '../model/topics.ts';
  * Payloads of a blast: PUBLISH packets of fixed length, encoded once, of which only digits change from message to message.
  *
  *     30|32  length  00 tt "devices/blast-0001/telemetry"  [id id]  {"ts":1700000000000,"temperature":21.50, …}
- *                                                          QoS 1 only      └─ 13 digits ┘             └ 5 ┘
+ *                                                         QoS 1 and 2      └─ 13 digits ┘             └ 5 ┘
  *
  * Values are multiples of 0.25, so that their sums are exact in a Float64 however they are added up. They are a function of the
  * message's number, and so is ts; what a run should have stored can be worked out from the numbers of acknowledged messages alone.
  */
 export const PAYLOADS = ['object', 'array10', 'single', 'strings'] as const;
 export type PayloadName = (typeof PAYLOADS)[number];
+/** Quality of service that messages are published with. */
+export type Qos = 0 | 1 | 2;
 
 interface Shape {
   /** Objects in a message, each with a ts of its own. */
@@ -84,7 +86,7 @@ export class PacketRing {
   readonly slots: number;
   readonly bytes: Buffer;
   readonly #shape: Shape;
-  readonly #qos: 0 | 1;
+  readonly #qos: Qos;
   readonly #salt: number;
   readonly #baseHigh: number;
   readonly #baseLow: number;
@@ -97,7 +99,7 @@ export class PacketRing {
   readonly #slotCarry: Int32Array;
 
   /** `baseMs`: ts of the first object, with 13 digits. Takes slots × packetBytes of memory. */
-  constructor(device: string, payload: PayloadName, qos: 0 | 1, baseMs: number, slots: number, salt: number) {
+  constructor(device: string, payload: PayloadName, qos: Qos, baseMs: number, slots: number, salt: number) {
     this.#shape = SHAPES[payload];
     this.#qos = qos;
     this.#salt = salt;
@@ -108,7 +110,7 @@ export class PacketRing {
     const body = this.#layOut(baseMs);
     const rest = 2 + topic.length + (qos === 0 ? 0 : 2) + body.length;
     const lengthBytes = encodeLength(rest);
-    const head = Buffer.from([qos === 0 ? 0x30 : 0x32, ...lengthBytes, topic.length >> 8, topic.length & 255]);
+    const head = Buffer.from([0x30 | (qos << 1), ...lengthBytes, topic.length >> 8, topic.length & 255]);
     const id = Buffer.alloc(qos === 0 ? 0 : 2);
     const packet = Buffer.concat([head, topic, id, body]);
     this.#idAt = head.length + topic.length;
@@ -155,7 +157,7 @@ export class PacketRing {
     let slot = first % slots;
     for (let message = first; message < end; message++) {
       const at = slot * packetBytes;
-      if (this.#qos === 1) {
+      if (this.#qos !== 0) {
         const id = (message % 65535) + 1;
         bytes[at + this.#idAt] = id >> 8;
         bytes[at + this.#idAt + 1] = id & 255;

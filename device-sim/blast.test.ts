@@ -45,6 +45,7 @@ describe('blast', () => {
     { payload: 'array10', qos: 1 as const, connections: 3, messages: 2_000 },
     { payload: 'strings', qos: 0 as const, connections: 5, messages: 10_000 },
     { payload: 'single', qos: 0 as const, connections: 1, messages: 10_000, window: 1 },
+    { payload: 'object', qos: 2 as const, connections: 5, messages: 5_000 },
     // More than 65,535 messages of one connection: packet identifiers start again.
     { payload: 'single', qos: 1 as const, connections: 1, messages: 70_000 },
   ])('counts what the broker got: $payload, QoS $qos, $connections connections', async (options) => {

@@ -8,6 +8,7 @@ import {
   PacketRing,
   type PayloadName,
   payloadOf,
+  type Qos,
   readingsPerMessage,
   tsStepMs,
 } from './blast-payload.ts';
@@ -22,7 +23,7 @@ export interface BlastOptions {
   /** object (three metrics, the default), array10, single or strings. */
   payload?: string;
   /** Default 1. */
-  qos?: 0 | 1;
+  qos?: Qos;
   /** Messages in all. At least one of messages and durationMs is given. */
   messages?: number;
   durationMs?: number;
@@ -47,7 +48,7 @@ export interface BlastOptions {
 
 export interface BlastResult {
   payload: PayloadName;
-  qos: 0 | 1;
+  qos: Qos;
   connections: number;
   window: number;
   ratePerSecond: number | null;
@@ -69,8 +70,10 @@ export interface BlastResult {
   endedMs: number;
   messagesPerSecond: number;
   readingsPerSecond: number;
-  /** From when a message was due to its PUBACK; null with QoS 0. */
+  /** From when a message was due to its PUBACK (QoS 2: PUBCOMP); null with QoS 0. */
   pubackLatency: LatencySummary | null;
+  /** The same as a histogram, to be merged with those of other blasts (latency.ts). */
+  pubackHistogram: string | null;
   /** CPU of this process while it published, per acknowledged message. */
   cpuMicrosPerMessage: number;
   /** Most memory that this process has held so far, resident. */
@@ -104,7 +107,7 @@ export async function blast(options: BlastOptions): Promise<BlastResult> {
 class Blast {
   readonly #options: BlastOptions;
   readonly #payload: PayloadName;
-  readonly #qos: 0 | 1;
+  readonly #qos: Qos;
   readonly #count: number;
   readonly #window: number;
   readonly #baseMs: number;
@@ -203,7 +206,7 @@ class Blast {
     if (this.#qos === 0) await Promise.race([this.#finish(), sleep(drainMs, undefined, { ref: false })]);
     const endedAt = this.#qos === 0 ? performance.now() : this.#lastAckMs;
     const cpu = process.cpuUsage(cpuBefore);
-    if (this.#qos === 1) await this.#finish();
+    if (this.#qos !== 0) await this.#finish();
     return this.#result(startedMs, Math.max(0.001, endedAt - this.#startMs), cpu.user + cpu.system);
   }
 
@@ -347,6 +350,7 @@ class Blast {
       messagesPerSecond,
       readingsPerSecond: messagesPerSecond * readingsPerMessage(this.#payload),
       pubackLatency: this.#latency.summary(),
+      pubackHistogram: this.#latency.toText(),
       cpuMicrosPerMessage: cpuMicros / Math.max(1, expected.messages),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
       acknowledgedByConnection: this.#connections.map((c) => c.ackedCount),

@@ -1,4 +1,4 @@
-import { build, type Histogram } from 'hdr-histogram-js';
+import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64, type Histogram } from 'hdr-histogram-js';
 
 export interface LatencySummary {
   count: number;
@@ -23,6 +23,16 @@ export class LatencyRecorder {
   /** Records a latency that `count` messages had. */
   record(latencyMs: number, count: number): void {
     this.#histogram.recordValueWithCount(Math.min(599_999_999, Math.max(1, Math.round(latencyMs * 1000))), count);
+  }
+
+  /** Adds what another recorder, or a merged one, wrote with `toText`. Merging is exact: counts of equal buckets add up. */
+  merge(text: string): void {
+    this.#histogram.add(decodeFromCompressedBase64(text));
+  }
+
+  /** The whole histogram, compressed; null when nothing was recorded. */
+  toText(): string | null {
+    return this.#histogram.totalCount === 0 ? null : encodeIntoCompressedBase64(this.#histogram);
   }
 
   /** null when nothing was recorded. */

@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[] | 'everything'> = {
   gateway: ['model', 'log/log.ts', 'store/store.ts'],
   'device-sim': ['model'],
   dashboards: [],
-  bench: ['model', 'device-sim', 'config', 'processors', 'cli'],
+  bench: ['model', 'device-sim', 'config', 'log', 'store', 'processors', 'cli'],
   docker: [],
   cli: 'everything',
   test: 'everything',

@@ -1,14 +1,16 @@
-import { createServer } from 'node:net';
-import { Aedes } from 'aedes';
+import { join } from 'node:path';
+import { freePort, projectRoot, startChild, untilUp } from '../children.ts';
+import { ofOneProcess, type Peer, SEMI_SPACE_MIB, takesConnections } from './peer.ts';
 
-/**
- * Plain Aedes, as its readme starts it, with an empty publish hook: what the door is compared with. Nothing is stored. Run it with the
- * door's young generation, so that garbage collection is not the difference.
- *
- *     node --max-semi-space-size=64 dist/bench/peers/aedes.js PORT
- */
-const broker = await Aedes.createBroker({ authorizePublish: (_client, _packet, done) => done(null) });
-createServer((socket) => {
-  socket.setNoDelay(true);
-  broker.handle(socket);
-}).listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('ready\n'));
+export const aedes: Peer = {
+  name: 'plain-aedes',
+  about: `Aedes with an empty publish hook, semi-space ${SEMI_SPACE_MIB} MiB; nothing is stored`,
+  missing: () => null,
+  async start() {
+    const port = await freePort();
+    const main = join(projectRoot(), 'dist/bench/peers/aedes-main.js');
+    const child = startChild(process.execPath, [`--max-semi-space-size=${SEMI_SPACE_MIB}`, main, String(port)]);
+    await untilUp(child, 'plain Aedes', () => takesConnections(port));
+    return ofOneProcess('plain-aedes', child, port);
+  },
+};

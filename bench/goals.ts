@@ -1,0 +1,157 @@
+import { medianRound, type Report, type Round, rateOf } from './result.ts';
+
+/** What the project wants to reach, as rows of docs/performance.md: what was reached, whether that is enough, and what bounds it. */
+export interface GoalRow {
+  what: string;
+  atLeast: string;
+  aim: string;
+  reached: string;
+  verdict: 'aim' | 'yes' | 'no' | '–';
+  bound: string;
+}
+
+interface Goal {
+  what: string;
+  /** Null where it was not measured. */
+  value(report: Report): number | null;
+  atLeast: number;
+  aim: number;
+  /** Whether more is better; with less, both are upper bounds. */
+  more: boolean;
+  show(value: number): string;
+  /** What keeps it from being better. */
+  bound: string;
+}
+
+const times = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)}×`;
+const milliseconds = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const CHAIN = 'mosquitto-telegraf-kafka';
+const HALF = 0.5;
+
+const GOALS: readonly Goal[] = [
+  {
+    what: 'QoS 1, durable (LMDB), stored and windowed, messages/s against Mosquitto → Telegraf → Kafka',
+    value: (r) => ratio(rate(r, 'sluice-lmdb'), rate(r, CHAIN)),
+    ...{ atLeast: 8, aim: 15, more: true, show: times },
+    bound: 'The store: inserting and merging takes most of the CPU, on cores that the generator uses as well.',
+  },
+  {
+    what: 'QoS 1 into Kafka acks=all, messages/s against the same chain',
+    value: (r) => ratio(rate(r, 'door-kafka'), rate(r, CHAIN)),
+    ...{ atLeast: 10, aim: 18, more: true, show: times },
+    bound: 'The door and the broker share the cores with the generator; the broker’s copy of each frame comes next.',
+  },
+  {
+    what: 'the same against Mochi and franz-go',
+    value: (r) => ratio(rate(r, 'door-kafka'), rate(r, 'mochi-franz')),
+    ...{ atLeast: 2.5, aim: 4, more: true, show: times },
+    bound: 'As above.',
+  },
+  {
+    what: 'CPU per message into Kafka, all processes: how many times less than the chain with Telegraf',
+    value: (r) => ratio(cpu(r, CHAIN), cpu(r, 'door-kafka')),
+    ...{ atLeast: 10, aim: 16, more: true, show: times },
+    bound: 'Reading sockets and the broker, in equal parts.',
+  },
+  {
+    what: 'durable PUBACKs/s of one door against Mosquitto’s (not durable), nobody subscribed',
+    value: (r) => ratio(acked(r, 'door'), acked(r, 'mosquitto')),
+    ...{ atLeast: 3, aim: 8, more: true, show: times },
+    bound: 'One thread reads all sockets of a door, and the generator needs the other core.',
+  },
+  {
+    what: 'ten objects a message, readings/s end to end',
+    value: (r) => median(r, 'sluice-array10')?.readingsStoredPerSecond ?? null,
+    ...{ atLeast: 1.5e6, aim: 3e6, more: true, show: (v: number) => `${(v / 1e6).toFixed(2)}M` },
+    bound: 'The store, see “Native inserts” among the limits: it has to share the cores with everything else.',
+  },
+  {
+    what: 'PUBACK p99 at half of capacity',
+    value: (r) => half(r)?.puback?.p99Ms ?? null,
+    ...{ atLeast: 20, aim: 5, more: false, show: milliseconds },
+    bound: 'The door waits for a core while the store merges; a flush to disk is the floor.',
+  },
+  {
+    what: 'publish → alarm event at a subscriber, p99 at half of capacity',
+    value: (r) => half(r)?.alarm?.p99Ms ?? null,
+    ...{ atLeast: 100, aim: 30, more: false, show: milliseconds },
+    bound: 'Two appends that are flushed to disk, and the processor waiting for a core.',
+  },
+  {
+    what: 'memory of all processes at full speed',
+    value: (r) => peakBytes(median(r, 'sluice-lmdb')),
+    ...{ atLeast: 1.2e9, aim: 0.7e9, more: false, show: (v: number) => `${(v / 1e6).toFixed(0)} MB` },
+    bound: 'The embedded engine: its caches, and the memory of merges.',
+  },
+  {
+    what: '10,000 idle connections: memory each',
+    value: (r) => r.idle?.bytesEach ?? null,
+    ...{ atLeast: 20_000, aim: 10_000, more: false, show: (v: number) => `${(v / 1000).toFixed(1)} KB` },
+    bound: 'Node’s socket, and Aedes’ client with its parser and streams.',
+  },
+  {
+    what: 'bytes on disk per reading, after merges',
+    value: (r) => r.pages?.bytesPerReading ?? null,
+    ...{ atLeast: 6, aim: 2, more: false, show: (v: number) => v.toFixed(2) },
+    bound: 'The noise in the values; ts and names take next to nothing.',
+  },
+  {
+    what: 'a page’s queries over a large table, p95',
+    value: (r) => r.pages?.p95Ms ?? null,
+    ...{ atLeast: 500, aim: 100, more: false, show: milliseconds },
+    bound: 'Charts of the longest range, read from the readings themselves where there are no rollups.',
+  },
+];
+
+export function goalRows(report: Report): GoalRow[] {
+  return GOALS.map(({ what, value, atLeast, aim, more, show, bound }) => {
+    const reached = value(report);
+    const enough = (level: number) => reached !== null && (more ? reached >= level : reached <= level);
+    const verdict = reached === null ? '–' : enough(aim) ? 'aim' : enough(atLeast) ? 'yes' : 'no';
+    return {
+      what,
+      atLeast: show(atLeast),
+      aim: show(aim),
+      reached: reached === null ? 'not measured' : show(reached),
+      verdict,
+      bound: verdict === 'aim' || verdict === '–' ? '' : bound,
+    };
+  });
+}
+
+function median(report: Report, name: string): Round | null {
+  return medianRound(report.runs.find((run) => run.name === name)?.rounds ?? []);
+}
+
+function rate(report: Report, name: string): number | null {
+  const round = median(report, name);
+  return round === null ? null : rateOf(round);
+}
+
+function acked(report: Report, name: string): number | null {
+  return median(report, name)?.ackedPerSecond ?? null;
+}
+
+/** CPU-µs per message of everything but the generator. */
+function cpu(report: Report, name: string): number | null {
+  const round = median(report, name);
+  return round === null ? null : cpuOf(round.processes);
+}
+
+export function cpuOf(processes: Round['processes']): number {
+  return processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0);
+}
+
+function peakBytes(round: Round | null): number | null {
+  return round === null
+    ? null
+    : round.processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.peakMemoryBytes), 0);
+}
+
+function half(report: Report) {
+  return report.sweep?.find(({ fraction }) => fraction === HALF);
+}
+
+function ratio(a: number | null, b: number | null): number | null {
+  return a === null || b === null || b === 0 ? null : a / b;
+}
