@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { decodeMultiple } from 'cbor-x';
 import { openKafkaLog } from '../../log/kafka.ts';
 import { openLmdbLog } from '../../log/lmdb.ts';
-import type { Log } from '../../log/log.ts';
+import type { Log, LogFrame } from '../../log/log.ts';
 import { ALARMS, TELEMETRY } from '../../model/topics.ts';
 
 /** One message as it is on the log. */
@@ -24,6 +24,8 @@ export interface LogContents {
   telemetry(from: readonly number[]): Promise<LogMessage[][]>;
   /** CloudEvent ids on ALARMS from these offsets on, by partition, in their order. */
   alarmIds(from: readonly number[]): Promise<string[][]>;
+  /** Frames of any topic from an offset on, as they are. */
+  frames(topic: string, partition: number, from: number): Promise<LogFrame[]>;
   close(): Promise<void>;
 }
 
@@ -72,13 +74,14 @@ export async function openLogContents(where: { dataDir: string } | { brokers: st
           messagesOf(bytes).map(([, , , payload]) => JSON.parse(Buffer.from(payload).toString('utf8')).id as string),
         ),
       ),
+    frames: (topic, partition, from) => framesOf(log, topic, partition, from),
     close: () => log.close(),
   };
 }
 
-async function framesOf(log: Log, topic: string, partition: number, from: number) {
+async function framesOf(log: Log, topic: string, partition: number, from: number): Promise<LogFrame[]> {
   const { first, next } = await log.bounds(topic, partition);
-  const out = [];
+  const out: LogFrame[] = [];
   for (let offset = Math.max(first, from); offset < next; ) {
     const frames = await log.read(topic, partition, offset, 8 << 20);
     if (frames.length === 0) break;

@@ -3,12 +3,14 @@ import { type Disturbance, planOf } from './disturbances.ts';
 import { Report } from './report.ts';
 import { type Rig, startRig, type Variant } from './rig.ts';
 import { type RoundResult, runRound } from './round.ts';
+import type { Mode } from './settings.ts';
 import { isClean } from './verdict.ts';
 
 /** `npm run torture`: rounds on end, each from a seed of its own, until the time or the number of rounds is up. */
 
 /** By turns. Kafka less often: a killed member of a group is missed only when its session has timed out. */
 const VARIANTS: readonly Variant[] = ['embedded', 'proxied', 'embedded', 'proxied', 'kafka'];
+const MODES: readonly Mode[] = ['exact', 'everything', 'idle', 'everything'];
 /** Rounds that share a program. Then it is stopped in order, and another is started. */
 const ROUNDS_PER_PROGRAM = 8;
 
@@ -19,13 +21,14 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     only: { type: 'string' },
     variant: { type: 'string' },
+    mode: { type: 'string' },
     json: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
 
 /** All of a round follows from its seed: which program, which settings, which disturbances, what the devices send. */
-function roundOf(seed: number): { variant: Variant; mode: 'exact' | 'idle'; plan: Disturbance[] } {
+function roundOf(seed: number): { variant: Variant; mode: Mode; plan: Disturbance[] } {
   const block = Math.floor(seed / ROUNDS_PER_PROGRAM);
   const possible = VARIANTS.filter((v) => values.variant === undefined || values.variant.split(',').includes(v));
   const only = values.only?.split(',') ?? [];
@@ -33,7 +36,8 @@ function roundOf(seed: number): { variant: Variant; mode: 'exact' | 'idle'; plan
   if (fitting.length === 0)
     throw new Error(`nothing is left to do with --only ${values.only} --variant ${values.variant}`);
   const variant = fitting[block % fitting.length];
-  return { variant, mode: block % 2 === 0 ? 'exact' : 'idle', plan: planOf(seed, variant, only) };
+  const modes = MODES.filter((m) => values.mode === undefined || values.mode.split(',').includes(m));
+  return { variant, mode: modes[block % modes.length], plan: planOf(seed, variant, only) };
 }
 
 async function main(): Promise<number> {

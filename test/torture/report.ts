@@ -18,6 +18,7 @@ export class Report {
     quarantined: 0,
     rollups: 0,
     alarmEvents: 0,
+    operations: 0,
     lost: 0,
     doubled: 0,
     twiceOnDisk: 0,
@@ -46,7 +47,15 @@ export class Report {
     }
     const { plan, verdict } = result;
     for (const { kind } of plan) count(this.#troubles, kind);
-    for (const key of ['acknowledged', 'resent', 'readings', 'quarantined', 'rollups', 'alarmEvents'] as const)
+    for (const key of [
+      'acknowledged',
+      'resent',
+      'readings',
+      'quarantined',
+      'rollups',
+      'alarmEvents',
+      'operations',
+    ] as const)
       sums[key] += result[key];
     for (const key of [
       'lost',
@@ -94,6 +103,7 @@ export class Report {
       ['quarantined messages compared', sums.quarantined],
       ['rollups compared', sums.rollups],
       ['alarm transitions compared', sums.alarmEvents],
+      ['operations answered with 202', sums.operations],
       ['**lost**', sums.lost],
       ['**doubled**', sums.doubled],
       ['**out of order**', sums.disordered],

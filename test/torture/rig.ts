@@ -6,6 +6,7 @@ import { connect, type MqttClient } from 'mqtt';
 import { type KafkaBroker, startKafka } from '../kafka.ts';
 import { kill9, main, type Program, startProgram } from '../program.ts';
 import { type LogContents, openLogContents } from './log-contents.ts';
+import { LogReplay } from './log-replay.ts';
 import type { OracleSettings } from './oracle.ts';
 import { type StoreProxy, startProxy } from './proxy.ts';
 import { type Mode, settingsOf } from './settings.ts';
@@ -24,6 +25,8 @@ export interface Rig {
   settings: OracleSettings;
   program: Program;
   contents: LogContents;
+  /** Of a program with everything on; null otherwise. */
+  replay: LogReplay | null;
   /** Ids of the CloudEvents that an MQTT subscriber was given. */
   heard: Set<string>;
   proxy: StoreProxy | null;
@@ -84,6 +87,7 @@ export async function startRig(variant: Variant, mode: Mode): Promise<Rig> {
     settings,
     program,
     contents,
+    replay: mode === 'everything' ? new LogReplay(contents, settings.yaml) : null,
     heard,
     proxy,
     broker,

@@ -4,7 +4,9 @@ import { randomOf } from '../../processors/testing/scenario.ts';
 import { eventually } from '../program.ts';
 import { type Disturbance, disturb, interruptsSubscribers } from './disturbances.ts';
 import { RememberingDevice, TroubledStream } from './fleet.ts';
+import { Operators } from './operators.ts';
 import { TortureOracle } from './oracle.ts';
+import { judgeOperations } from './replay-verdict.ts';
 import type { Rig } from './rig.ts';
 import { isClean, judgeLog, judgeTables, type Verdict } from './verdict.ts';
 
@@ -31,6 +33,8 @@ export interface RoundResult {
   quarantined: number;
   rollups: number;
   alarmEvents: number;
+  /** Answered with 202; each was found once. */
+  operations: number;
   verdict: Verdict;
 }
 
@@ -68,6 +72,10 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
   });
   const probe = new RememberingDevice(`${prefix}probe`, port, 4);
   const all = [...devices.map((d) => d.device), probe];
+  const operators =
+    rig.replay === null
+      ? null
+      : new Operators({ httpUrl: rig.program.httpUrl, prefix, devices: devices.map(({ device }) => device.id), seed });
   const kind = BLASTS[Math.floor(random() * BLASTS.length)];
   const baseMs = beganMs - 6 * HOUR_MS;
   try {
@@ -91,6 +99,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     const backInServiceMs = Date.now() - calmMs;
     await within(RECOVERY_MS, 'all messages to be acknowledged', published);
     const result = await blasted;
+    await operators?.stop();
 
     const oracle = new TortureOracle(rig.settings);
     const frames = await rig.contents.telemetry(telemetryFrom);
@@ -99,6 +108,7 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     const verdict = await judgeWhenSettled(rig, prefix, oracle, alarmsFrom, heardAll);
     const sent = all.map(({ id, offered }) => ({ device: id, payloads: offered }));
     judgeLog(frames.flat(), sent, sentBy(result, prefix, baseMs, kind.stepMs), verdict);
+    if (rig.replay !== null && operators !== null) await judgeOperations(rig, rig.replay, operators, prefix, verdict);
     await balance(rig, verdict);
     for (const device of all)
       if (device.unexpected > 0) verdict.notes.push(`${device.id} got acknowledgements out of order`);
@@ -111,13 +121,24 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
       tookMs: Date.now() - beganMs,
       readings: oracle.readings.size,
       quarantined: oracle.quarantine.size,
-      rollups: oracle.rollups.size,
-      alarmEvents: [...oracle.events.values()].flat().length,
+      rollups: rig.replay === null ? oracle.rollups.size : ofRound(rig.replay.tables.rollups, prefix),
+      alarmEvents:
+        rig.replay === null
+          ? [...oracle.events.values()].flat().length
+          : ofRound(rig.replay.tables.alarm_events, prefix),
+      operations: operators?.taken.length ?? 0,
       verdict,
     };
   } finally {
     for (const device of all) device.close();
+    await operators?.stop();
   }
+}
+
+function ofRound(rows: ReadonlyMap<string, { device?: unknown }>, prefix: string): number {
+  let count = 0;
+  for (const { device } of rows.values()) if (String(device).startsWith(prefix)) count++;
+  return count;
 }
 
 /** A blast wants to be connected before it publishes; when the door is killed just then, nothing was sent, and it begins anew. */
@@ -193,7 +214,7 @@ async function judgeWhenSettled(
     'as many readings and rollups as expected',
     async () => {
       const [row] = await rig.program.query<{ readings: string; rollups: string }>(
-        `SELECT (SELECT count() FROM sluice.readings FINAL WHERE startsWith(device, '${prefix}')) AS readings,
+        `SELECT (SELECT count() FROM sluice.readings FINAL WHERE startsWith(device, '${prefix}') AND bitAnd(flags, 2) = 0) AS readings,
                 (SELECT count() FROM sluice.rollups FINAL WHERE startsWith(device, '${prefix}')) AS rollups`,
       );
       return Number(row.readings) >= oracle.readings.size && Number(row.rollups) >= oracle.rollups.size;

@@ -1,5 +1,6 @@
 import type { ThresholdRule } from '../../model/alarm.ts';
 import { type TumblingWindow, WINDOW_DEFAULTS } from '../../model/window.ts';
+import { EVERYTHING_YAML } from './everything.ts';
 import { PARTITIONS } from './log-contents.ts';
 import type { OracleSettings } from './oracle.ts';
 
@@ -8,8 +9,10 @@ import type { OracleSettings } from './oracle.ts';
  * - exact: late readings are dropped from windows, and no device ever falls idle; every column of the rollups is compared.
  * - idle: silent devices have their windows closed within a second or two, and corrections come for an hour; so it depends on
  *   when a disturbance came which revision a rollup has, and everything but that number is compared.
+ * - everything: all that the engine can do is on (everything.ts), operators are at work, and all is compared with a replay of the log
+ *   from its first frame, revisions included.
  */
-export type Mode = 'exact' | 'idle';
+export type Mode = 'exact' | 'idle' | 'everything';
 
 const rule = (name: string, metric: string, above: number | null, below: number | null): ThresholdRule => ({
   kind: 'threshold',
@@ -33,6 +36,7 @@ const RULES: readonly ThresholdRule[] = [
 const SKEW_MS = 600_000;
 
 export function settingsOf(mode: Mode): OracleSettings & { yaml: string } {
+  if (mode === 'everything') return { windows: [], rules: [], clockSkewMaxMs: SKEW_MS, yaml: EVERYTHING_YAML };
   const lateness = mode === 'idle' ? [3_600_000, 3_600_000] : [2_000, 5_000];
   const window = (name: string, sizeMs: number, outOfOrderMs: number, allowedLatenessMs: number): TumblingWindow => {
     return { ...WINDOW_DEFAULTS, kind: 'tumbling', name, sizeMs, metrics: [], outOfOrderMs, allowedLatenessMs };

@@ -1,5 +1,7 @@
+import { FLAG_DERIVED } from '../../store/readings-block.ts';
 import type { LogMessage } from './log-contents.ts';
 import type { RollupRow, TortureOracle } from './oracle.ts';
+import { judgeReplay } from './replay-verdict.ts';
 import type { Rig } from './rig.ts';
 
 /** What is wrong; all 0 and no notes when nothing is. */
@@ -104,6 +106,10 @@ export async function judgeTables(
   };
   await judgeReadings(rig, prefix, oracle, v);
   await judgeQuarantine(rig, prefix, oracle, v);
+  if (rig.replay !== null) {
+    await judgeReplay(rig, rig.replay, prefix, subscriberHeardAll, v);
+    return v;
+  }
   await judgeRollups(rig, prefix, oracle, v);
   await judgeAlarms(rig, prefix, oracle, v);
   const onTopic = await rig.contents.alarmIds(alarmsFrom);
@@ -129,7 +135,7 @@ async function judgeReadings(rig: Rig, prefix: string, oracle: TortureOracle, v:
   const position = "concat(toString(`partition`), '/', toString(`offset`), '/', toString(`index`))";
   const rows = await rig.program.query<{ k: [string, string, string, number | null, string, string, string] }>(
     `SELECT (device, metric, toString(toUnixTimestamp64Milli(ts)), if(isNaN(value), NULL, value), text, ${position}, toString(arrival)) AS k
-     FROM sluice.readings FINAL WHERE startsWith(device, '${prefix}')`,
+     FROM sluice.readings FINAL WHERE startsWith(device, '${prefix}') AND bitAnd(flags, ${FLAG_DERIVED}) = 0`,
   );
   const found = new Set<string>();
   for (const { k } of rows) {
@@ -151,7 +157,7 @@ async function judgeReadings(rig: Rig, prefix: string, oracle: TortureOracle, v:
   v.lost += missing.length;
   for (const [key, row] of missing.slice(0, 3)) v.notes.push(`missing in readings: ${key} at ${row.position}`);
   const [{ n }] = await rig.program.query<{ n: string }>(
-    `SELECT count() AS n FROM sluice.readings WHERE startsWith(device, '${prefix}')`,
+    `SELECT count() AS n FROM sluice.readings WHERE startsWith(device, '${prefix}') AND bitAnd(flags, ${FLAG_DERIVED}) = 0`,
   );
   v.twiceOnDisk += Math.max(0, Number(n) - oracle.readings.size - oracle.repeatedAhead);
 }
