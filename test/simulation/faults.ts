@@ -1,3 +1,4 @@
+import { featuresOf } from './features.ts';
 import { Random } from './random.ts';
 
 /**
@@ -36,6 +37,8 @@ export interface Plan {
   /** All delays are multiplied by this. */
   slowness: number;
   faults: Faults;
+  /** What else the engine is asked for; null: tumbling windows and thresholds alone. */
+  features: ReturnType<typeof featuresOf>;
 }
 
 /** Mean time between faults in ms, or a probability for each occasion; 0: never. */
@@ -108,6 +111,7 @@ export function planOf(seed: number): Plan {
     chaosMs,
     slowness: r.chance(0.2) ? r.between(5, 40) : quick ? 0.2 : 1,
     faults: faultsOf(r, log, chaosMs),
+    features: featuresOf(seed),
   };
 }
 

@@ -168,4 +168,22 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'ledger.restore(',
     to: 'new ledger.constructor(0, 5000, series.devices).restore(',
   },
+  {
+    name: 'forget the newest values, of which metrics are derived, at a restore',
+    file: 'processors/derived/derived.js',
+    from: 'if (tsMs >= 0)\n                this.#keep(',
+    to: 'if (false)\n                this.#keep(',
+  },
+  {
+    name: 'carry a command out twice',
+    file: 'processors/alarms/life.js',
+    from: 'if (!this.#applied.isNew(operation.id))',
+    to: 'if (false)',
+  },
+  {
+    name: 'lose a retraction',
+    file: 'processors/windows/session.js',
+    from: 'this.#retracted.push(column[at + SERIES], column[at + START], column[at + REVISION] + 1);',
+    to: '',
+  },
 ];

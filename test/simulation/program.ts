@@ -7,6 +7,7 @@ import { SimDevice } from './sim-device.ts';
 import { SimDoor } from './sim-door.ts';
 import { SimGroup, SoleConsumer } from './sim-groups.ts';
 import { SimLog } from './sim-log.ts';
+import { SimOperators } from './sim-operators.ts';
 import { SimStore } from './sim-store.ts';
 import { SimThread } from './sim-thread.ts';
 import type { World } from './world.ts';
@@ -27,6 +28,7 @@ export class SimProgram {
   readonly processors: (ProcessorRole | null)[];
   readonly doors: (SimDoor | null)[];
   readonly group: SimGroup;
+  readonly operators: SimOperators | null;
   readonly #sole: SoleConsumer;
   readonly #world: World;
   #closing = false;
@@ -41,6 +43,7 @@ export class SimProgram {
     this.doors = Array.from({ length: world.plan.doors }, () => null);
     this.devices = Array.from({ length: world.plan.devices }, (_, i) => new SimDevice(world, i, this.doors));
     this.processors = Array.from({ length: world.plan.processors }, () => null);
+    this.operators = world.plan.features === null ? null : new SimOperators(world, this);
     for (let i = 0; i < this.doors.length; i++) this.#startDoor(i);
     for (let i = 0; i < this.processors.length; i++) this.#startProcessor(i);
   }
@@ -178,6 +181,7 @@ export class SimProgram {
   /** Everything that was sent has been worked off. */
   drained(): boolean {
     if (!this.devices.every((device) => device.done) || this.store.onTheWay > 0) return false;
+    if (this.operators?.done === false) return false;
     if (this.doors.some((door) => door === null || door.pressure.bytes > 0)) return false;
     for (let p = 0; p < this.log.partitions; p++) {
       const frames = this.log.frames('telemetry', p);

@@ -45,7 +45,10 @@ export const RULES: readonly ThresholdRule[] = [
 ];
 
 /** What the pipelines of a plan are given. */
-export function pipelineOf({ clockSkewMaxMs, idleMs }: Plan) {
+export function pipelineOf({ clockSkewMaxMs, idleMs, features }: Plan) {
   const ledger = { ledgerMs: 5000, seq: 'n' };
-  return { payload: [], windows: WINDOWS, rules: RULES, limits: DECODE_LIMITS, clockSkewMaxMs, idleMs, ...ledger };
+  const windows = [...WINDOWS, ...(features?.windows ?? [])];
+  const rules = [...RULES, ...(features?.rules ?? [])];
+  const derived = features?.derived ?? [];
+  return { payload: [], windows, rules, derived, limits: DECODE_LIMITS, clockSkewMaxMs, idleMs, ...ledger };
 }

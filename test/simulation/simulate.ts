@@ -38,6 +38,7 @@ export async function simulate(seed: number, options: { trace?: Trace; plan?: Pl
     unleash(world, program);
     await work(world, program, failures);
     if (failures.length === 0) failures.push(...check(world, program));
+    failures.push(...world.violations);
   } catch (error) {
     failures.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {
@@ -53,7 +54,8 @@ async function work(world: World, program: SimProgram, failures: string[]): Prom
     checkBounds(world, program);
     if (scheduler.steps > STEPS_MAX) throw new Error(`no end after ${STEPS_MAX} steps`);
   };
-  const devicesDone = () => !world.chaos && program.devices.every((device) => device.done);
+  const devicesDone = () =>
+    !world.chaos && program.operators?.done !== false && program.devices.every((device) => device.done);
   const untilMs = plan.chaosMs + DRAIN_MS_MAX;
   if (!(await scheduler.run(devicesDone, untilMs, afterStep))) {
     failures.push('liveness: devices still wait for acknowledgements long after the faults have ended');

@@ -15,6 +15,8 @@ export class World {
   /** Until the faults end. */
   chaos = true;
   readonly excuses = new Excuses();
+  /** Broken promises that were noticed on the way, of which those concerned would only write a line. */
+  readonly violations: string[] = [];
   readonly ownership: Ownership;
   /** How often each fault has happened, and other counts for the report. */
   readonly counts = new Map<string, number>();
