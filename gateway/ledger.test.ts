@@ -34,7 +34,7 @@ it('adds up the last day, each key by what was counted last, and asks again for 
   await insert(
     { minuteMs: minuteAgo(2000), logged: 1000, received: 1000 },
     { minuteMs: minuteAgo(700), logged: 9, received: 10, quarantined: 2, readings: 14, stored: 13, duplicates: 1 },
-    { minuteMs: minuteAgo(700), device: 'e', logged: 5, received: 3, readings: 5, stored: 5 },
+    { minuteMs: minuteAgo(700), device: 'e', logged: 5, received: 3, readings: 5, stored: 5, late: 2 },
     { minuteMs: minuteAgo(0), device: '' },
     { minuteMs: minuteAgo(0), logged: 3, received: 3, readings: 3, stored: 3, seq_seen: 3, seq_missing: 4 },
   );
@@ -44,7 +44,8 @@ it('adds up the last day, each key by what was counted last, and asks again for 
   expect(await board.balance()).toMatchObject({
     countedMs: minuteAgo(0),
     messages: { acknowledged: 18, decoded: 15, quarantined: 2, missing: 1, unclaimed: 2, failed: 0 },
-    readings: { decoded: 22, stored: 21, duplicates: 1, late: 0 },
+    readings: { decoded: 22, stored: 21, duplicates: 1, late: 2 },
+    lateDevices: [{ device: 'e', late: 2 }],
     gaps: { seen: 3, missing: 4, devices: [{ device: 'd', missing: 4 }] },
   });
 

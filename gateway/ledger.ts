@@ -20,6 +20,8 @@ export interface LedgerBalance {
     failed: number;
   };
   readings: { decoded: number; stored: number; duplicates: number; late: number };
+  /** Those whose readings came too late for a window most often; they are stored, and in no rollup. */
+  lateDevices: { device: string; late: number }[];
   /** Numbers that devices left out, in all and of the devices that left out the most. */
   gaps: { seen: number; missing: number; devices: { device: string; missing: number }[] };
 }
@@ -31,8 +33,8 @@ const SPAN_MS = 24 * HOUR_MS;
 /** Minutes that every partition's clock has passed by this much do not change any more; they are read once. */
 const CLOSED_MS = 5 * MINUTE_MS;
 const FRESH_MS = 5_000;
-const GAPS_FRESH_MS = 60_000;
-const GAP_DEVICES_MAX = 5;
+const DEVICES_FRESH_MS = 60_000;
+const DEVICES_MAX = 5;
 const at = (name: string): string => `fromUnixTimestamp64Milli({${name}:Int64})`;
 
 /** Keeps the sums of each minute, so that a page that asks again costs the store a few minutes and not a day. */
@@ -44,8 +46,9 @@ export class LedgerBoard {
   #closedMs = 0;
   #askedMs = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | null = null;
-  #gapsMs = Number.NEGATIVE_INFINITY;
+  #devicesMs = Number.NEGATIVE_INFINITY;
   #gapDevices: { device: string; missing: number }[] = [];
+  #lateDevices: { device: string; late: number }[] = [];
 
   constructor(gate: StoreGate, clock: Clock) {
     this.#gate = gate;
@@ -72,13 +75,21 @@ export class LedgerBoard {
       await this.#read(fromMs, Math.min(endMs, fromMs + HOUR_MS));
     }
     this.#closedMs = Math.min(thisMinuteMs, await this.#countedByAllMs(firstMs)) - CLOSED_MS;
-    const { missing } = this.#answer().gaps;
-    if (missing === 0) this.#gapDevices = [];
-    else if (nowMs - this.#gapsMs >= GAPS_FRESH_MS || this.#gapDevices.length === 0) {
-      this.#gapDevices = await this.#readGaps(firstMs);
-      this.#gapsMs = nowMs;
-    }
+    await this.#readDevices(nowMs, firstMs);
     this.#askedMs = nowMs;
+  }
+
+  /** The devices behind what is out of order, when something is: at once when it begins, and then seldom. */
+  async #readDevices(nowMs: number, firstMs: number): Promise<void> {
+    const { gaps, readings } = this.#answer();
+    const isDue = nowMs - this.#devicesMs >= DEVICES_FRESH_MS;
+    const hasGaps = gaps.missing > 0;
+    const isLate = readings.late > 0;
+    if (hasGaps && (isDue || this.#gapDevices.length === 0)) this.#gapDevices = await this.#readGaps(firstMs);
+    if (isLate && (isDue || this.#lateDevices.length === 0)) this.#lateDevices = await this.#readLate(firstMs);
+    if (!hasGaps) this.#gapDevices = [];
+    if (!isLate) this.#lateDevices = [];
+    if (isDue) this.#devicesMs = nowMs;
   }
 
   async #read(fromMs: number, toMs: number): Promise<void> {
@@ -116,9 +127,18 @@ export class LedgerBoard {
     const rows = await this.#gate.query<{ d: string; left_out: number | string }>(
       `SELECT device AS d, toInt64(sum(seq_missing)) - toInt64(sum(seq_found)) AS left_out FROM ledger FINAL
        WHERE minute >= ${at('fromMs')} GROUP BY d HAVING left_out > 0 ORDER BY left_out DESC, d LIMIT {limit:UInt32}`,
-      { fromMs, limit: GAP_DEVICES_MAX },
+      { fromMs, limit: DEVICES_MAX },
     );
     return rows.map((row) => ({ device: row.d, missing: Number(row.left_out) }));
+  }
+
+  async #readLate(fromMs: number): Promise<{ device: string; late: number }[]> {
+    const rows = await this.#gate.query<{ d: string; n: number | string }>(
+      `SELECT device AS d, sum(late) AS n FROM ledger FINAL
+       WHERE minute >= ${at('fromMs')} AND device != '' GROUP BY d HAVING n > 0 ORDER BY n DESC, d LIMIT {limit:UInt32}`,
+      { fromMs, limit: DEVICES_MAX },
+    );
+    return rows.map((row) => ({ device: row.d, late: Number(row.n) }));
   }
 
   #answer(): LedgerBalance {
@@ -149,6 +169,7 @@ export class LedgerBoard {
         duplicates: sum('duplicates'),
         late: sum('late'),
       },
+      lateDevices: this.#lateDevices,
       gaps: { seen: sum('seq_seen'), missing: sum('seq_missing') - sum('seq_found'), devices: this.#gapDevices },
     };
   }

@@ -178,6 +178,7 @@ export interface LedgerBalance {
     failed: number;
   };
   readings: { decoded: number; stored: number; duplicates: number; late: number };
+  lateDevices: { device: string; late: number }[];
   gaps: { seen: number; missing: number; devices: { device: string; missing: number }[] };
 }
 

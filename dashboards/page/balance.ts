@@ -10,6 +10,7 @@ export class Balance {
   readonly #verdict = h('span', { class: 'balance-verdict' }, NONE);
   readonly #values = new Map<string, HTMLElement>();
   readonly #gaps = h('p', { class: 'balance-gaps' });
+  readonly #late = h('p', { class: 'balance-gaps' });
 
   constructor() {
     const row = (name: string, label: string) => {
@@ -42,6 +43,7 @@ export class Balance {
         ),
       ),
       this.#gaps,
+      this.#late,
     );
     setInterval(() => {
       if (!document.hidden) void this.load();
@@ -56,7 +58,7 @@ export class Balance {
     }
   }
 
-  #show({ messages, readings, gaps }: LedgerBalance): void {
+  #show({ messages, readings, gaps, lateDevices }: LedgerBalance): void {
     const difference = messages.acknowledged - messages.decoded - messages.quarantined;
     const values = {
       acknowledged: messages.acknowledged,
@@ -76,5 +78,9 @@ export class Balance {
     const named = gaps.devices.map((d) => `${d.device} ${count(d.missing)}`).join(', ');
     setText(this.#gaps, gaps.missing > 0 ? `Gaps in devices' own numbers: ${count(gaps.missing)} (${named})` : '');
     this.#gaps.hidden = gaps.missing === 0;
+    const late = lateDevices.map((d) => `${d.device} ${count(d.late)}`).join(', ');
+    setText(this.#late, `Too late for a window: ${late}`);
+    this.#late.title = 'Stored as readings and flagged, and in no rollup; allowedLatenessMs says how late is too late';
+    this.#late.hidden = lateDevices.length === 0;
   }
 }
