@@ -11,6 +11,7 @@ export function pipelineOptionsOf(config: Config): PipelineOptions {
     maintenance,
     derived,
     limits: processors.limits,
+    seriesMax: processors.seriesMax,
     clockSkewMaxMs: processors.clockSkewMaxMs,
     idleMs: processors.idleMs,
     ledgerMs: ledger.flushMs,

@@ -123,6 +123,11 @@ export const processorsSection = section('Processors turn messages into readings
     min: 1_000,
     max: 31 * DAY_MS,
   }).prefault('30s'),
+  seriesMax: integer(
+    'Most series, pairs of device and metric, of one partition that windows, rules and the check for redeliveries know; computed ones come on top. Readings of further ones are stored, and do no more. A series takes about 1 KB of memory.',
+    1,
+    100_000_000,
+  ).default(2_000_000),
   limits: section('What a message may hold; one that goes beyond is kept in the quarantine, with the reason.', {
     metricsPerMessageMax: integer('Most readings in one message.', 1, 1_000_000).default(10_000),
     depthMax: integer('Deepest nesting of objects and arrays in a payload.', 1, 256).default(16),

@@ -72,6 +72,15 @@ describe('reasons', () => {
       /not taken a frame for 40 s; 3 wait: check that Kafka/,
     ],
     [
+      'series beyond the bound',
+      processor({
+        partitions: [0, 1, 2],
+        readingsBeyond: 7,
+        state: { devices: 1, series: 4, partitionsFull: 2, bytes: {}, windowsOpen: {} },
+      }),
+      /^2 of 3 partitions know as many series as they may: 7 readings .* raise processors\.seriesMax/,
+    ],
+    [
       'paused sockets',
       door({
         socketsPaused: 120,

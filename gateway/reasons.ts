@@ -100,6 +100,11 @@ function processorFindings(record: ProcessorStats, { down, degraded }: Findings)
       `no checkpoint has been saved for ${seconds(checkpoints.ageMs)}: a restart replays all of it; see "no checkpoint this time" in the logs`,
     );
   }
+  if ((record.state?.partitionsFull ?? 0) > 0 && (record.readingsBeyond ?? 0) > 0) {
+    degraded.push(
+      `${record.state?.partitionsFull} of ${record.partitions.length} partitions know as many series as they may: ${record.readingsBeyond} readings of further ones were stored, and entered no window and no rule; raise processors.seriesMax, or find the devices that invent metric names`,
+    );
+  }
   if (log) logFindings(log, degraded);
 }
 

@@ -63,6 +63,7 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
   counter('sluice_processor_readings_duplicate_total', 'Readings known already', (r) => r.readingsDuplicate),
   counter('sluice_processor_readings_late_total', 'Readings later than their window', (r) => r.readingsLate),
   counter('sluice_processor_readings_ahead_total', 'Readings too far in the future', (r) => r.readingsAhead),
+  counter('sluice_processor_readings_beyond_total', 'Readings of series beyond the bound', (r) => r.readingsBeyond),
   counter('sluice_processor_readings_derived_total', 'Readings computed from others', (r) => r.readingsDerived),
   counter(
     'sluice_processor_derived_unknown_total',
@@ -105,6 +106,7 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
   ),
   gauge('sluice_processor_devices', 'Devices that are known', (r) => r.state?.devices),
   gauge('sluice_processor_series', 'Pairs of device and metric that are known', (r) => r.state?.series),
+  gauge('sluice_processor_partitions_full', 'Partitions that know no further series', (r) => r.state?.partitionsFull),
   labelled('gauge', 'sluice_processor_windows_open', 'Windows that are open, by their name', (r) =>
     byKey('window', r.state?.windowsOpen),
   ),

@@ -108,6 +108,8 @@ export interface CheckpointStats {
 export interface StateStats {
   devices: number;
   series: number;
+  /** Partitions that hold processors.seriesMax series; absent in the records of an older version. */
+  partitionsFull?: number;
   /** Bytes of the checkpoints by part: `series`, `seen`, `time`, `alarms`, `ledger`, `window {name}` … */
   bytes: Record<string, number>;
   /** Windows that are open, by name. */
@@ -140,6 +142,8 @@ export interface ProcessorStats {
   // What follows is absent in the records of an older version.
   /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
   readingsAhead?: number;
+  /** Readings of series beyond processors.seriesMax: stored, and taken by no window and no rule. */
+  readingsBeyond?: number;
   /** What operators did, alarms that began to chatter, groups that stand for many, transitions that nobody was told of. */
   alarmsOperated?: number;
   alarmsChattering?: number;

@@ -22,6 +22,7 @@ import {
   noCounts,
   type StoredFrames,
 } from './batch-output.ts';
+import { BeyondReadings } from './beyond.ts';
 
 import type { OutgoingPartial } from './groups/partial.ts';
 
@@ -69,6 +70,9 @@ export class BatchBuilder {
   readonly #blocks: Blocks;
   readonly #outbox: AlarmOutbox;
   readonly #ownReadings: ReturnType<Blocks['readings']>;
+  /** Made when there is one to be put into. */
+  #beyond: BeyondReadings | null = null;
+  #ownBeyond: BeyondReadings | null = null;
   readonly #rollups: ReturnType<Blocks['rollups']>;
   readonly #alarms: ReturnType<Blocks['alarms']>;
   readonly #alarmEvents: ReturnType<Blocks['alarmEvents']>;
@@ -102,23 +106,36 @@ export class BatchBuilder {
 
   beginFrame(offset: number, stored: StoredFrames | null, counted: boolean): void {
     this.counts = counted ? this.#counted : noCounts();
-    if (stored?.offsets.includes(offset)) this.readings = this.#blocks.readings(this.#names, this.#partition);
+    if (!stored?.offsets.includes(offset)) return;
+    this.readings = this.#blocks.readings(this.#names, this.#partition);
+    this.#beyond = null;
+  }
+
+  /** Where the readings of the open frame go whose series is not known. */
+  beyond(device: string, metric: string): BeyondReadings {
+    if (this.#beyond === null) {
+      this.#beyond = new BeyondReadings(this.#blocks, this.#partition);
+      if (this.readings === this.#ownReadings) this.#ownBeyond = this.#beyond;
+    }
+    return this.#beyond.of(device, metric);
   }
 
   endFrame(offset: number, stored: StoredFrames | null, received: ReceivedSpan): void {
     this.#outbox.endFrame(offset);
     if (stored === null || this.readings === this.#ownReadings) return;
     const at = stored.offsets.indexOf(offset);
+    const rows = this.readings.rows + (this.#beyond?.rows ?? 0);
     // The times received tell this frame from one that had the same offset on an earlier log.
     const isStored =
-      stored.rows[at] >= this.readings.rows &&
+      stored.rows[at] >= rows &&
       stored.receivedMinMs[at] >= received.minMs &&
       stored.receivedMaxMs[at] <= received.maxMs;
     if (!isStored) {
-      this.#replayedRows += this.readings.rows;
-      this.#replayedBlocks.push(...this.readings.finish());
+      this.#replayedRows += rows;
+      this.#replayedBlocks.push(...this.readings.finish(), ...(this.#beyond?.finish() ?? []));
     }
     this.readings = this.#ownReadings;
+    this.#beyond = this.#ownBeyond;
   }
 
   readonly partial = (partial: OutgoingPartial): void => {
@@ -154,7 +171,7 @@ export class BatchBuilder {
   take(): BatchOutput {
     const output: BatchOutput = {
       rows: {
-        readings: this.#replayedRows + this.#ownReadings.rows,
+        readings: this.#replayedRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
         quarantine: this.#quarantine.rows,
         rollups: this.#rollups.rows,
         alarms: this.#alarms.rows,
@@ -163,7 +180,7 @@ export class BatchBuilder {
         devices: this.#devices.rows,
       },
       blocks: {
-        readings: [...this.#replayedBlocks, ...this.#ownReadings.finish()],
+        readings: [...this.#replayedBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
         quarantine: this.#quarantine.finish(),
         rollups: this.#rollups.finish(),
         alarms: this.#alarms.finish(),
@@ -175,6 +192,8 @@ export class BatchBuilder {
       partials: this.#partials,
       counts: this.#counted,
     };
+    this.#beyond = null;
+    this.#ownBeyond = null;
     this.#partials = [];
     this.#counted = noCounts();
     this.#replayedBlocks = [];

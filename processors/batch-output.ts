@@ -32,6 +32,8 @@ export interface BatchCounts {
   readingsLate: number;
   /** Readings whose ts was too far ahead of the time received: stored, and taken by no window and no rule. */
   readingsAhead: number;
+  /** Readings of series beyond `seriesMax`: stored, and taken by no window and no rule. */
+  readingsBeyond: number;
   /** Readings that were computed from others; they are in none of the counts above. */
   readingsDerived: number;
   /** How often such a computation had no result. */
@@ -57,6 +59,7 @@ export function noCounts(): BatchCounts {
     readingsDuplicate: 0,
     readingsLate: 0,
     readingsAhead: 0,
+    readingsBeyond: 0,
     readingsDerived: 0,
     derivedUnknown: 0,
     messagesQuarantined: 0,

@@ -73,7 +73,7 @@ export class Evaluation {
     alarms.seriesAdded(series);
   }
 
-  /** The readings of a message; `found` has the series of each. */
+  /** The readings of a message; `found` has the series of each, −1 for one beyond the bound. */
   take(message: MessageReadings, found: Int32Array, at: MessageAt): void {
     const { seen, time, windows, alarms, ledger, derived } = this.#state;
     const { device, receivedMs, offset, index, ledgerRow } = at;
@@ -97,6 +97,12 @@ export class Evaluation {
       const value = message.value[i];
       const ahead = tsMs > aheadMs;
       if (!ahead) time.reading(device, tsMs);
+      if (series < 0) {
+        if (!untimed && tsMs > newestMs) newestMs = tsMs;
+        this.#beyond(message, i, at);
+        unchecked++;
+        continue;
+      }
       if (untimed) {
         // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
         if (this.#untimedIn[series] === number) {
@@ -149,6 +155,19 @@ export class Evaluation {
     counts.readingsDuplicate += duplicates;
     counts.readingsLate += lates;
     ledger.readings(ledgerRow, count, duplicates, lates, unchecked);
+  }
+
+  /** A reading of a series that there was no room for: it is stored, and does no more. The store's key makes redeliveries one. */
+  #beyond(message: MessageReadings, i: number, { device, receivedMs, offset, index }: MessageAt): void {
+    const { counts } = this.#out;
+    const tsMs = message.tsMs[i];
+    counts.readingsBeyond++;
+    if (tsMs > receivedMs + this.#options.clockSkewMaxMs) counts.readingsAhead++;
+    const text = message.hasText ? message.text[i] : '';
+    const name = this.#state.series.devices.name(device);
+    this.#out
+      .beyond(name, message.metricAt(i))
+      .add(tsMs, message.value[i], text, receivedMs, offset, index, message.untimed[i] === 1);
   }
 
   /** What follows from the readings before goes the way of every reading. `ordinal`: behind those of the message. */

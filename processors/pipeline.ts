@@ -7,6 +7,7 @@ import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
 import { decodeOperation, OPERATION_TOPIC, type Operation } from '../model/operation.ts';
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
+import type { QuarantineRow } from '../store/blocks.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
 import type { Explanation } from './alarms/condition.ts';
 import { registryFacts } from './alarms/registry-facts.ts';
@@ -48,6 +49,8 @@ export interface PipelineOptions {
   /** Metrics that are computed; none when it is left out. */
   derived?: readonly DerivedMetric[];
   limits: DecodeLimits;
+  /** Series that are known at most, those that are computed apart; absent for no bound. Readings of others are stored only. */
+  seriesMax?: number;
   /** A ts further ahead of the time received than this is stored, and moves no time. */
   clockSkewMaxMs: number;
   idleMs: number;
@@ -80,6 +83,7 @@ export class PartitionPipeline {
   readonly #evaluation: Evaluation;
   readonly #decoders: PayloadDecoder[];
   readonly #formatOf: ((device: string) => boolean)[];
+  readonly #seriesMax: number;
   readonly #reader = new FrameReader();
   readonly #message = new MessageReadings();
   readonly #topics = new MessageTopics();
@@ -103,6 +107,7 @@ export class PartitionPipeline {
     blocks: Blocks = STORE_BLOCKS,
   ) {
     this.#partition = partition;
+    this.#seriesMax = options.seriesMax ?? Number.POSITIVE_INFINITY;
     const series = new SeriesDictionary();
     const time = new EventTime(options.idleMs);
     const registry = new Registry(partition, series.devices);
@@ -232,14 +237,14 @@ export class PartitionPipeline {
       if (!(error instanceof SluiceError) || error.code !== 'FRAME_MALFORMED') throw error;
       // Bytes of another producer that are no message. They are kept, and the partition goes on behind them.
       this.#state.ledger.nameless(this.#state.time.clockMs);
-      this.#refuse(
-        reject('frame_malformed'),
-        '',
-        '',
-        this.#state.time.clockMs,
-        frame.subarray(readTo),
-        reader.index + 1,
-      );
+      this.#refuse({
+        device: '',
+        topic: '',
+        receivedMs: this.#state.time.clockMs,
+        reason: reject('frame_malformed').reason,
+        payload: frame.subarray(readTo),
+        index: reader.index + 1,
+      });
     }
     return span;
   }
@@ -315,7 +320,7 @@ export class PartitionPipeline {
     }
   }
 
-  /** Finds the series of the decoded message's readings, making those that are new. */
+  /** Finds the series of the decoded message's readings, making those that are new while there is room. */
   #findSeries(device: number): Rejection | null {
     const message = this.#message;
     if (message.shape !== null && this.#shape[device] === message.shape) {
@@ -330,12 +335,14 @@ export class PartitionPipeline {
       found[i] = series.find(device, message.metricAt(i));
       if (found[i] === -1) missing++;
     }
-    if (missing > 0) {
+    if (missing > 0 && series.count < this.#seriesMax) {
       if (series.ofDevice(device) + missing > METRICS_PER_DEVICE_MAX) {
         return reject('too_many_metrics', `at most ${METRICS_PER_DEVICE_MAX}`);
       }
       for (let i = 0; i < count; i++) {
         if (found[i] !== -1) continue;
+        // It stays −1: a series beyond the bound.
+        if (series.count >= this.#seriesMax) continue;
         const before = series.count;
         found[i] = series.add(device, message.metricAt(i));
         if (series.count > before) this.#evaluation.seriesAdded(found[i]);
@@ -367,28 +374,13 @@ export class PartitionPipeline {
     this.#orphans.length = 0;
   }
 
-  #refuseMessage(reader: FrameReader, rejection: Rejection, receivedMs: number): void {
-    this.#refuse(rejection, reader.device(), reader.topic(), receivedMs, reader.payload(), reader.index);
+  #refuseMessage(reader: FrameReader, { reason }: Rejection, receivedMs: number): void {
+    const [device, topic, payload, index] = [reader.device(), reader.topic(), reader.payload(), reader.index];
+    this.#refuse({ device, topic, receivedMs, reason, payload, index });
   }
 
-  #refuse(
-    rejection: Rejection,
-    device: string,
-    topic: string,
-    receivedMs: number,
-    payload: Uint8Array,
-    index: number,
-  ): void {
-    this.#out.refuse({
-      device,
-      topic,
-      receivedMs,
-      reason: rejection.reason,
-      payload,
-      partition: this.#partition,
-      offset: this.#offset,
-      index,
-    });
+  #refuse(row: Omit<QuarantineRow, 'partition' | 'offset'>): void {
+    this.#out.refuse({ ...row, partition: this.#partition, offset: this.#offset });
   }
 }
 

@@ -68,6 +68,7 @@ type EveryPipelineOption = { [Name in keyof Required<PipelineOptions>]: Pipeline
 export type ProcessorCounters = Omit<ProcessorStats, 'role' | 'instance' | 'startedMs' | 'atMs'> & {
   /** Readings whose ts was too far ahead of the time received. */
   readingsAhead: number;
+  readingsBeyond: number;
   readingsDerived: number;
   derivedUnknown: number;
 };
@@ -113,7 +114,8 @@ class RunningProcessor implements Processor {
     const tuning = { ...TUNING, ...options.tuning };
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
     const { payload, windows, rules, maintenance, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
-    const own = { limits, clockSkewMaxMs, idleMs, ledgerMs, seq };
+    const { seriesMax } = options;
+    const own = { limits, seriesMax, clockSkewMaxMs, idleMs, ledgerMs, seq };
     const data: EveryPipelineOption = { payload, windows, rules, maintenance, derived, ...own };
     const { workerFile } = options;
     const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
@@ -194,7 +196,13 @@ class RunningProcessor implements Processor {
   /** Of the partitions that it works at, as of their last checkpoints. */
   #stateStats(): StateStats {
     // Names of the settings are keys here, whatever they are.
-    const stats: StateStats = { devices: 0, series: 0, bytes: Object.create(null), windowsOpen: Object.create(null) };
+    const stats = {
+      devices: 0,
+      series: 0,
+      partitionsFull: 0,
+      bytes: Object.create(null) as Record<string, number>,
+      windowsOpen: Object.create(null) as Record<string, number>,
+    };
     const add = (into: Record<string, number>, from: ReadonlyMap<string, number>): void => {
       for (const [name, value] of from) into[name] = (into[name] ?? 0) + value;
     };
@@ -202,6 +210,7 @@ class RunningProcessor implements Processor {
       if (sizes === null) continue;
       stats.devices += sizes.devices;
       stats.series += sizes.series;
+      if (sizes.series >= (this.#options.seriesMax ?? Number.POSITIVE_INFINITY)) stats.partitionsFull++;
       add(stats.bytes, sizes.bytes);
       add(stats.windowsOpen, sizes.windowsOpen);
     }
