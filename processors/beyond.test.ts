@@ -21,6 +21,14 @@ describe('series beyond the bound', () => {
     expect(ofB).toHaveLength(3);
   });
 
+  it('are not those that a message brings twice when there is room for one more', () => {
+    const run = new Run(options({ seriesMax: 1 }));
+    run.messages({ device: 'a', receivedMs: at(2), payload: `[{"ts":${at(1)},"t":1},{"ts":${at(2)},"t":2}]` });
+    run.messages(message('a', 12, { ts: at(12), t: 3 }));
+    expect(run.rollups().map((r) => r.count)).toEqual([2]);
+    expect(run.cut().counts.readingsBeyond).toBe(0);
+  });
+
   it('are let in when the bound is raised, with their next reading', () => {
     const run = new Run(options({ seriesMax: 1 })).messages(
       message('a', 1, { ts: at(1), t: 1 }),

@@ -341,10 +341,10 @@ export class PartitionPipeline {
       }
       for (let i = 0; i < count; i++) {
         if (found[i] !== -1) continue;
-        // It stays −1: a series beyond the bound.
-        if (series.count >= this.#seriesMax) continue;
         const before = series.count;
-        found[i] = series.add(device, message.metricAt(i));
+        const metric = message.metricAt(i);
+        // Beyond the bound only what this message itself has just brought is found.
+        found[i] = before < this.#seriesMax ? series.add(device, metric) : series.find(device, metric);
         if (series.count > before) this.#evaluation.seriesAdded(found[i]);
       }
     }
