@@ -32,7 +32,7 @@ const COMMON_FLAGS = ['--enable-source-maps', '--disable-warning=TimeoutNegative
  * door's time is garbage collection (docs/decisions/001-young-generation.md has the figures).
  */
 const NODE_FLAGS: Record<string, readonly string[]> = {
-  door: ['--max-semi-space-size=64'],
+  door: ['--max-semi-space-size=32'],
   processor: ['--max-semi-space-size=32'],
 };
 
