@@ -47,13 +47,16 @@ export interface ProcessorTuning {
   checkpointShareMax: number;
 }
 
-/** A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. */
+/**
+ * A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. Larger inserts
+ * make fewer parts, and each row is merged less often (docs/decisions/003-store-cost.md); a reading is seen after half a second at most.
+ */
 const TUNING: ProcessorTuning = {
   inFlightBytesMax: 64 * 1024 * 1024,
   batchesMax: 4,
-  insertRowsMax: 200_000,
+  insertRowsMax: 400_000,
   insertLingerMs: 5,
-  insertIntervalMs: 100,
+  insertIntervalMs: 300,
   drainMs: 15_000,
   workerHeapMbMax: 2048,
   checkpointShareMax: 0.05,

@@ -13,6 +13,7 @@ import {
   EXTEND_ROLLUPS,
   FIND_DEVICES,
   GROUP_ROLLUPS,
+  LIGHTEN_READINGS,
   TTL_COLUMN,
   type Ttls,
 } from './tables.ts';
@@ -42,6 +43,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 5, name: 'life and history of alarms', statements: [EXTEND_ALARMS, CREATE_ALARM_EVENTS] },
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
   { version: 7, name: 'rollups of groups', statements: [GROUP_ROLLUPS] },
+  { version: 8, name: 'lighter codecs of readings', statements: [LIGHTEN_READINGS] },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (

@@ -20,7 +20,8 @@ import type { TableName } from './store.ts';
  *   the granules of other days.
  * - *device* is a plain String: a LowCardinality dictionary suits up to some ten thousand values, and fleets are larger. Sorted by
  *   device it takes 0.1 bytes a row or less, and inserting it costs the same (0.23 against 0.26 µs a row). Metrics are few: LowCardinality.
- * - *Codecs*: `Delta, ZSTD` for times (0.11 bytes a row), `ZSTD` for values (2.6 of noisy two-decimal ones; Gorilla 4.6).
+ * - *Codecs*: `ZSTD` for values (2.6 bytes a row of noisy two-decimal ones; Gorilla 4.6). All other columns are sorted, constant or nearly
+ *   so, and LZ4 does as well there for two thirds of a merge's CPU: migration 8 (docs/decisions/003-store-cost.md).
  * - `partition`, `offset`, `index` say where on the log the message is: recovery resumes from what the table holds.
  * - *Compact parts* below 128 MiB: an insert then writes two files instead of thirty, a third faster and with two fsyncs.
  *
@@ -231,6 +232,21 @@ export const DATE_ROLLUPS = [
 ORDER BY \`tier\`
 SETTINGS ${COMMON}`,
 ] as const;
+
+/**
+ * Migration 8. Every row is merged about twice, and a third of that was ZSTD on columns that LZ4 makes as small. Parts of before are
+ * rewritten only when they are merged anyway.
+ */
+export const LIGHTEN_READINGS = `ALTER TABLE readings
+  MODIFY COLUMN \`device\` CODEC(LZ4),
+  MODIFY COLUMN \`ts\` CODEC(Delta, LZ4),
+  MODIFY COLUMN \`text\` CODEC(LZ4),
+  MODIFY COLUMN \`received\` CODEC(Delta, LZ4),
+  MODIFY COLUMN \`partition\` CODEC(LZ4),
+  MODIFY COLUMN \`offset\` CODEC(Delta, LZ4),
+  MODIFY COLUMN \`index\` CODEC(LZ4),
+  MODIFY COLUMN \`arrival\` CODEC(LZ4),
+  MODIFY COLUMN \`flags\` CODEC(LZ4)`;
 
 /** The column that a table's retention counts from; null where rows are kept for ever. Rollups have one for each window. */
 export const TTL_COLUMN = {

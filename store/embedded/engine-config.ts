@@ -2,7 +2,8 @@ const MIB = 2 ** 20;
 
 /**
  * The engine's own configuration. It is made for a laptop that does other work as well: few background threads, small caches, and a
- * bound on memory. Figures in ARCHITECTURE.md.
+ * bound on memory. Figures in ARCHITECTURE.md. Parts are merged when there are ten rather than five of a size: each row is
+ * rewritten less often (docs/decisions/003-store-cost.md).
  */
 export function configXml(usersPath: string, memoryBytesMax: number): string {
   const cacheBytes = Math.round(Math.min(64 * MIB, memoryBytesMax / 16));
@@ -24,6 +25,7 @@ export function configXml(usersPath: string, memoryBytesMax: number): string {
   <background_message_broker_schedule_pool_size>1</background_message_broker_schedule_pool_size>
   <background_distributed_schedule_pool_size>1</background_distributed_schedule_pool_size>
   <merge_tree>
+    <merge_selector_base>10</merge_selector_base>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
