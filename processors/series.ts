@@ -18,8 +18,8 @@ export class SeriesDictionary {
   #first = new Int32Array(256).fill(-1);
   #last = new Int32Array(256).fill(-1);
   #ofDevice = new Int32Array(256);
-  /** (device, metric) → series, for each device by the metric's number. Made when first needed. */
-  readonly #byMetric: (Map<number, number> | undefined)[] = [];
+  /** (device, metric) → series by the metric's number, for the devices that have more than LISTED_MAX; of others the list is gone along. */
+  readonly #byMetric = new Map<number, Map<number, number>>();
 
   device(series: number): string {
     return this.devices.name(this.#device[series]);
@@ -51,7 +51,7 @@ export class SeriesDictionary {
   find(device: number, metric: string): number {
     const id = this.#metricIds.get(wellFormed(metric));
     if (id === undefined) return -1;
-    return this.#seriesOf(device).get(id) ?? -1;
+    return this.#find(device, id);
   }
 
   /** The series of a device and a metric, made when there is none yet. */
@@ -63,11 +63,9 @@ export class SeriesDictionary {
       this.#metrics.push(name);
       this.#metricIds.set(name, id);
     }
-    const known = this.#seriesOf(device);
-    const found = known.get(id);
-    if (found !== undefined) return found;
+    const found = this.#find(device, id);
+    if (found !== -1) return found;
     const series = this.count++;
-    known.set(id, series);
     this.#device = withRoom(this.#device, series, 0);
     this.#metric = withRoom(this.#metric, series, 0);
     this.#next = withRoom(this.#next, series, -1);
@@ -80,17 +78,26 @@ export class SeriesDictionary {
     else this.#next[this.#last[device]] = series;
     this.#last[device] = series;
     this.#ofDevice[device]++;
+    if (this.#ofDevice[device] > LISTED_MAX) this.#index(device, series);
     return series;
   }
 
-  #seriesOf(device: number): Map<number, number> {
-    let known = this.#byMetric[device];
-    if (known === undefined) {
-      known = new Map();
-      while (this.#byMetric.length <= device) this.#byMetric.push(undefined);
-      this.#byMetric[device] = known;
+  #find(device: number, metric: number): number {
+    if (this.ofDevice(device) > LISTED_MAX) return this.#byMetric.get(device)?.get(metric) ?? -1;
+    let series = this.first(device);
+    while (series !== -1 && this.#metric[series] !== metric) series = this.#next[series];
+    return series;
+  }
+
+  #index(device: number, added: number): void {
+    const known = this.#byMetric.get(device);
+    if (known !== undefined) {
+      known.set(this.#metric[added], added);
+      return;
     }
-    return known;
+    const all = new Map<number, number>();
+    for (let s = this.first(device); s !== -1; s = this.#next[s]) all.set(this.#metric[s], s);
+    this.#byMetric.set(device, all);
   }
 
   save(out: StateWriter): void {
@@ -122,6 +129,9 @@ export class SeriesDictionary {
     }
   }
 }
+
+/** Up to so many series of a device a walk is as fast as a Map, which would take some 300 bytes of each device. */
+const LISTED_MAX = 16;
 
 /** A lone surrogate has no UTF-8; it becomes U+FFFD here as it would in the store, so that both have the same names. */
 function wellFormed(name: string): string {
