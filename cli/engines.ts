@@ -8,7 +8,17 @@ import type { KafkaClientOptions } from '../log/kafka-client.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
-import { ALARMS, OPERATIONS, OPERATIONS_GROUP, PARTIALS, STATS, TELEMETRY } from '../model/topics.ts';
+import { needsFacts } from '../model/rule-facts.ts';
+import {
+  ALARMS,
+  FACTS,
+  FACTS_GROUP,
+  OPERATIONS,
+  OPERATIONS_GROUP,
+  PARTIALS,
+  STATS,
+  TELEMETRY,
+} from '../model/topics.ts';
 import { readCredentials } from '../store/embedded/credentials.ts';
 import type { Store } from '../store/store.ts';
 import type { SizedLog } from './measure/log.ts';
@@ -25,6 +35,11 @@ export const MERGE_GROUP = 'processor-groups';
 /** Whether any window is of groups; only then there is anything to merge. */
 export function hasGroups({ windows }: Config): boolean {
   return windows.some(({ by }) => by.kind !== 'device');
+}
+
+/** Whether partitions tell each other anything: where there are several, and rules that look at devices in all of them. */
+export function sharesFacts({ alarms, log }: Config): boolean {
+  return log.partitions > 1 && needsFacts(alarms);
 }
 
 /** A role, or a command that only reads beside the running program. */
@@ -45,6 +60,9 @@ const STATS_RETENTION = { ageMs: 3_600_000, bytesMax: 64 * 2 ** 20 };
 /** Few and small; once taken they stand in the telemetry partitions and in the store. */
 const OPERATIONS_RETENTION = { ageMs: 365 * 86_400_000, bytesMax: 256 * 2 ** 20 };
 
+/** The same; nobody looks at one that was taken. */
+const FACTS_RETENTION = { ageMs: 86_400_000, bytesMax: 256 * 2 ** 20 };
+
 /** Names this process in stats and at Kafka. */
 export function instanceOf(role: LogUser): string {
   return `${role}-${hostname()}-${process.pid}`;
@@ -58,6 +76,7 @@ export async function openLog(role: LogUser, config: Config, logger: Logger): Pr
     [TELEMETRY]: { ...kept, heldFor: GROUP },
     [ALARMS]: kept,
     [PARTIALS]: { ...kept, heldFor: MERGE_GROUP },
+    [FACTS]: { ...FACTS_RETENTION, heldFor: FACTS_GROUP },
     [OPERATIONS]: { ...OPERATIONS_RETENTION, heldFor: OPERATIONS_GROUP },
     [STATS.door]: STATS_RETENTION,
     [STATS.processor]: STATS_RETENTION,
@@ -72,11 +91,16 @@ export async function openLog(role: LogUser, config: Config, logger: Logger): Pr
   return openLmdbLog({
     dir: folder(config, 'log'),
     partitions: log.partitions,
-    writes: role === 'processor' && hasGroups(config) ? [...WRITES[role], PARTIALS] : WRITES[role],
+    writes: writesOf(role, config),
     retention,
     mapBytesMax: log.mapBytesMax,
     onWarning,
   });
+}
+
+function writesOf(role: LogUser, config: Config): readonly string[] {
+  if (role !== 'processor') return WRITES[role];
+  return [...WRITES[role], ...(hasGroups(config) ? [PARTIALS] : []), ...(sharesFacts(config) ? [FACTS] : [])];
 }
 
 /** The embedded log for one who writes the past onto it: TELEMETRY, with `clock` as the time; nothing is deleted for its age. */

@@ -43,10 +43,14 @@ export async function whyNot(name: string, device: string, options: WhyNotComman
   const log = await openLog('reader', config, logger);
   try {
     const partition = partitionOf(device, log.partitions);
-    const engine = new OfflineEngine(pipelineOptionsOf(config), {
-      onReading: watch.reading,
-      onAlarmEvent: watch.event,
-    });
+    const engine = new OfflineEngine(
+      pipelineOptionsOf(config),
+      {
+        onReading: watch.reading,
+        onAlarmEvent: watch.event,
+      },
+      log.partitions,
+    );
     const past = { fromMs: fromMs - warmUpOf([config]), toMs, partition };
     const wanted = isOfOneDevice(rule) ? (id: string) => id === device : null;
     for await (const frame of logFrames(log, { ...past, wanted }, passed)) {

@@ -38,7 +38,7 @@ export const alarmLifeFields = {
     z.string(),
   ).prefault([]),
   group: section(
-    'When many alarms of this rule are notified as one; null for never. Each partition counts for itself; those of a group are in the tables and on the page all the same.',
+    'When many alarms of this rule are notified as one; null for never. Those of a group are in the tables and on the page all the same.',
     {
       by: choice('`site`: for each site by itself; `rule`: all devices together.', ['rule', 'site']).default('site'),
       times: integer('More than this many raises …', 1, 100_000).default(20),

@@ -157,7 +157,7 @@ const silence = z.strictObject({
     (text) => (text === '' ? null : metricProblem(text)),
   ).default(''),
   by: checkedText(
-    'A group whose devices are all silent at once, as behind a lost gateway: site, model, or the name of a tag of the registry. Empty: each device by itself. Each partition of the log watches its own devices of the group.',
+    'A group whose devices are all silent at once, as behind a lost gateway: site, model, or the name of a tag of the registry. Empty: each device by itself. Devices of the registry count from when they were registered, where `afterMs` is set.',
     () => null,
   ).default(''),
   outageMs: duration(

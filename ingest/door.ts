@@ -22,7 +22,7 @@ import {
   openListeners,
   type TlsKeys,
 } from './listeners.ts';
-import { OperationIntake } from './operation-intake.ts';
+import { FACT_SOURCE, OperationIntake } from './operation-intake.ts';
 import { PartialPackets } from './partial-packets.ts';
 import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
@@ -38,6 +38,8 @@ export interface DoorOptions {
   limits?: LimitOverrides;
   /** Files that the process may have open; fewer connections are taken when they are short. */
   openFilesMax?: number;
+  /** Whether it takes what partitions tell each other (model/fact.ts) into all of them; only where rules need that. */
+  relaysFacts?: boolean;
   clock?: Clock;
   logger: Logger;
 }
@@ -85,7 +87,7 @@ class OpenDoor implements Door {
   readonly #pressure: Pressure;
   readonly #batcher: Batcher;
   readonly #relay: AlarmRelay;
-  readonly #intake: OperationIntake;
+  readonly #intakes: OperationIntake[];
   readonly #filters = new TelemetryFilters();
   readonly #handshakes = new Qos2Handshakes();
   readonly #connections = new Map<Connection, Arrival>();
@@ -139,7 +141,9 @@ class OpenDoor implements Door {
       this.#clock,
       this.#logger,
     );
-    this.#intake = new OperationIntake(options.log, this.#batcher, this.#clock, this.#logger);
+    const intake = (source?: typeof FACT_SOURCE) =>
+      new OperationIntake(options.log, this.#batcher, this.#clock, this.#logger, source);
+    this.#intakes = options.relaysFacts === true ? [intake(), intake(FACT_SOURCE)] : [intake()];
     this.#status = new DoorStatusPublisher(
       () => this.#statusNow(),
       (topic, payload) => this.publish(topic, payload),
@@ -175,7 +179,7 @@ class OpenDoor implements Door {
     this.#every(Math.max(1, this.#tickMs / 4), 1, () => this.#batcher.tick(this.#clock.nowMs()));
     this.#status.start();
     await this.#relay.start();
-    await this.#intake.start();
+    for (const intake of this.#intakes) await intake.start();
   }
 
   /** The connections that there are files for. */
@@ -260,7 +264,7 @@ class OpenDoor implements Door {
         new SluiceError('LOG_UNAVAILABLE', `the log did not take its last frames within ${this.#limits.drainMsMax} ms`),
       );
     });
-    await this.#intake.close();
+    for (const intake of this.#intakes) await intake.close();
     await this.#batcher.drain();
     await this.#relay.close();
     await this.#broker!.close();

@@ -1,17 +1,55 @@
 import type { Log, LogConsumer, LogFrame } from '../log/log.ts';
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
+import { decodeFact, FACT_TOPIC } from '../model/fact.ts';
 import { encodeIdentity, FrameReader } from '../model/frame.ts';
 import type { Logger } from '../model/logger.ts';
 import { decodeOperation, deviceOf, OPERATION_TOPIC } from '../model/operation.ts';
 import { partitionOf } from '../model/partition.ts';
-import { OPERATIONS, OPERATIONS_GROUP } from '../model/topics.ts';
+import { FACTS, FACTS_GROUP, OPERATIONS, OPERATIONS_GROUP } from '../model/topics.ts';
 import type { Batcher } from './batcher.ts';
 
 const BATCH_BYTES = 1 << 20;
 /** After a failure it is tried again this much later. */
 const RETRY_MS = 1000;
-const IDENTITY = encodeIdentity('', OPERATION_TOPIC);
+
+/** What is taken from where, and into which partitions of TELEMETRY. */
+export interface IntakeSource {
+  topic: string;
+  group: string;
+  /** What the messages are, in the plural, for people. */
+  what: string;
+  /** Device and topic of the messages that are written. */
+  identity: Uint8Array;
+  /** The partitions that a message concerns, `partitions` of them at most. Throws INPUT_INVALID for what is none. */
+  concerns(payload: Uint8Array, partitions: number): readonly number[];
+}
+
+const every = (partitions: number): number[] => Array.from({ length: partitions }, (_, partition) => partition);
+
+/** Operations (model/operation.ts) go into the partition of their device, or into every one. */
+export const OPERATION_SOURCE: IntakeSource = {
+  topic: OPERATIONS,
+  group: OPERATIONS_GROUP,
+  what: 'operations',
+  identity: encodeIdentity('', OPERATION_TOPIC),
+  concerns(payload, partitions) {
+    const device = deviceOf(decodeOperation(payload));
+    return device === null ? every(partitions) : [partitionOf(device, partitions)];
+  },
+};
+
+/** Facts (model/fact.ts) go into every partition but the one that told them. */
+export const FACT_SOURCE: IntakeSource = {
+  topic: FACTS,
+  group: FACTS_GROUP,
+  what: 'facts',
+  identity: encodeIdentity('', FACT_TOPIC),
+  concerns(payload, partitions) {
+    const { partition } = decodeFact(payload);
+    return every(partitions).filter((other) => other !== partition);
+  },
+};
 
 /** An operation, and a partition that it still has to get into. */
 interface Due {
@@ -20,14 +58,14 @@ interface Due {
 }
 
 /**
- * Takes operations (model/operation.ts) from their topic and writes each into the telemetry partitions that it concerns: the one of
- * its device, or every one. That gives it a definite place among the readings. The position in OPERATIONS is committed when
- * all of a batch is durable, so an operation may be written again after a crash, and is never lost; doors share the topic as one
- * consumer group, so that one of them at a time does it.
+ * Takes operations, or facts, from their topic and writes each into the telemetry partitions that it concerns. That gives it a
+ * definite place among the readings. The position in the topic is committed when all of a batch is durable, so one may be
+ * written again after a crash, and none is lost; doors share the topic as one consumer group, so that one of them at a time does it.
  */
 export class OperationIntake {
   /** Operations that have been written. */
   taken = 0;
+  readonly #source: IntakeSource;
   readonly #log: Log;
   readonly #batcher: Batcher;
   readonly #clock: Clock;
@@ -36,7 +74,8 @@ export class OperationIntake {
   readonly #pauses = new Set<{ timer: TimerHandle; end: () => void }>();
   #closed = false;
 
-  constructor(log: Log, batcher: Batcher, clock: Clock, logger: Logger) {
+  constructor(log: Log, batcher: Batcher, clock: Clock, logger: Logger, source = OPERATION_SOURCE) {
+    this.#source = source;
     this.#log = log;
     this.#batcher = batcher;
     this.#clock = clock;
@@ -46,8 +85,8 @@ export class OperationIntake {
   /** Resolves when operations are consumed, or when a later try has been arranged. Never rejects. */
   async start(): Promise<void> {
     try {
-      const consumer = await this.#log.consume(OPERATIONS, {
-        group: OPERATIONS_GROUP,
+      const consumer = await this.#log.consume(this.#source.topic, {
+        group: this.#source.group,
         bytesMax: BATCH_BYTES,
         onAssign: async () => null,
         onRevoke: async () => {},
@@ -91,28 +130,28 @@ export class OperationIntake {
     try {
       while (reader.next()) {
         const payload = reader.payload().slice();
-        const device = this.#deviceOf(payload);
-        if (device === undefined) continue;
-        this.taken++;
-        const { partitions } = this.#batcher;
-        if (device !== null) due.push({ partition: partitionOf(device, partitions), payload });
-        else for (let partition = 0; partition < partitions; partition++) due.push({ partition, payload });
+        const concerned = this.#concerns(payload);
+        if (concerned.length > 0) this.taken++;
+        for (const partition of concerned) due.push({ partition, payload });
       }
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
-      this.#logger.error('a frame of operations cannot be read and is passed over', { reason: error.message });
+      this.#logger.error(`a frame of ${this.#source.what} cannot be read and is passed over`, {
+        reason: error.message,
+      });
     }
     return due;
   }
 
-  /** Undefined for what is no operation. */
-  #deviceOf(payload: Uint8Array): string | null | undefined {
+  /** Empty for what cannot be read. */
+  #concerns(payload: Uint8Array): readonly number[] {
     try {
-      return deviceOf(decodeOperation(payload));
+      return this.#source.concerns(payload, this.#batcher.partitions);
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error;
-      this.#logger.error('an operation cannot be read and is passed over', { reason: error.message });
-      return undefined;
+      const { what } = this.#source;
+      this.#logger.error(`one of the ${what} cannot be read and is passed over`, { reason: error.message });
+      return [];
     }
   }
 
@@ -121,7 +160,7 @@ export class OperationIntake {
     const fates = due.map(
       ({ partition, payload }) =>
         new Promise<boolean>((resolve) => {
-          this.#batcher.note(partition, IDENTITY, payload).whenSettled((error) => resolve(error === null));
+          this.#batcher.note(partition, this.#source.identity, payload).whenSettled((error) => resolve(error === null));
         }),
     );
     const written = await Promise.all(fates);
@@ -141,7 +180,7 @@ export class OperationIntake {
 
   #failed(error: Error): void {
     if (this.#closed) return;
-    this.#logger.warn('operations cannot be taken for now', { reason: error.message });
+    this.#logger.warn(`${this.#source.what} cannot be taken for now`, { reason: error.message });
     const failed = this.#consumer;
     this.#consumer = null;
     void this.#pause().then(async () => {

@@ -4,6 +4,10 @@ export const TELEMETRY = 'telemetry';
 export const ALARMS = 'alarms';
 /** What partitions have of the windows of groups (processors/groups/partial.ts); all of one group meet in one partition. */
 export const PARTIALS = 'partials';
+/** What partitions tell each other of groups that are spread over them (model/fact.ts): facts of partition p are in partition p. The door takes them into TELEMETRY. */
+export const FACTS = 'facts';
+/** Consumer group of the doors at FACTS. */
+export const FACTS_GROUP = 'door-facts';
 /** What people and programs ask for (model/operation.ts): one partition, so that it has one order. The door takes it into TELEMETRY. */
 export const OPERATIONS = 'operations';
 /** Consumer group of the doors at OPERATIONS. */

@@ -1,5 +1,6 @@
 import type { AlarmEvent } from '../model/alarm.ts';
 import type { DeviceRow } from '../model/device.ts';
+import type { Fact } from '../model/fact.ts';
 import type { LedgerRow } from '../model/ledger.ts';
 import type { Rollup } from '../model/rollup.ts';
 import {
@@ -83,6 +84,7 @@ export class BatchBuilder {
   #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
   #replayedRows = 0;
   #partials: OutgoingPartial[] = [];
+  #facts: Fact[] = [];
 
   constructor(partition: number, names: SeriesNames, lastAlarm: LastAlarm | null, blocks: Blocks) {
     this.#partition = partition;
@@ -142,6 +144,10 @@ export class BatchBuilder {
     this.#partials.push(partial);
   };
 
+  readonly fact = (fact: Fact): void => {
+    this.#facts.push(fact);
+  };
+
   readonly rollup = (rollup: Rollup): void => {
     this.counts.rollupsEmitted++;
     this.#rollups.add(rollup, this.#partition);
@@ -190,11 +196,13 @@ export class BatchBuilder {
       },
       alarmFrames: this.#outbox.take(),
       partials: this.#partials,
+      facts: this.#facts,
       counts: this.#counted,
     };
     this.#beyond = null;
     this.#ownBeyond = null;
     this.#partials = [];
+    this.#facts = [];
     this.#counted = noCounts();
     this.#replayedBlocks = [];
     this.#replayedRows = 0;

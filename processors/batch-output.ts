@@ -1,4 +1,5 @@
 import type { AlarmEvent } from '../model/alarm.ts';
+import type { Fact } from '../model/fact.ts';
 import type { TableName } from '../store/store.ts';
 import type { OutgoingPartial } from './groups/partial.ts';
 
@@ -10,6 +11,8 @@ export interface BatchOutput {
   alarmFrames: Uint8Array<ArrayBuffer>[];
   /** What is told of the windows of groups, in order. */
   partials: OutgoingPartial[];
+  /** What the other partitions are told, in order. */
+  facts: Fact[];
   counts: BatchCounts;
 }
 

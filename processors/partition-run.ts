@@ -1,6 +1,7 @@
 import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
-import { ALARMS, PARTIALS, TELEMETRY } from '../model/topics.ts';
+import { ALARMS, FACTS, PARTIALS, TELEMETRY } from '../model/topics.ts';
+import { factFrames } from './alarms/fact-frames.ts';
 import { addCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
 import { partialFrames } from './groups/outgoing.ts';
 import type { StateSizes } from './partition-state.ts';
@@ -227,13 +228,16 @@ export class PartitionRun {
   }
 
   /** One after another, so that the last event on the log tells which are there. */
-  async #append({ alarmFrames, partials }: BatchOutput): Promise<void> {
+  async #append({ alarmFrames, partials, facts }: BatchOutput): Promise<void> {
     const { log } = this.#shared;
     for (const frame of alarmFrames) {
       await untilDone('appending alarm events', () => log.append(ALARMS, this.partition, frame), this.#shared);
     }
     for (const { partition, frame } of partialFrames(partials, log.partitions)) {
       await untilDone('telling of groups', () => log.append(PARTIALS, partition, frame), this.#shared);
+    }
+    for (const frame of factFrames(facts)) {
+      await untilDone('telling the other partitions', () => log.append(FACTS, this.partition, frame), this.#shared);
     }
   }
 

@@ -20,7 +20,7 @@ import type { WindowOperator } from './windows/window.ts';
  *     time      clock; newest, active, due of each device
  *     parts     count, then for each: name, definition, a part
  *
- * Parts stand by themselves: `devices`, `alarms`, `derived`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * Parts stand by themselves: `devices`, `facts`, `alarms`, `conditions`, `derived`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
  * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
@@ -66,6 +66,13 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
       save: (out: StateWriter) => operator.save(out),
       restore: (from: StateReader) => operator.restore(from),
     })),
+    {
+      // Before the alarms and conditions that look at them.
+      name: 'facts',
+      definition: '',
+      save: (out) => alarms.saveFacts(out),
+      restore: (from) => alarms.restoreFacts(from),
+    },
     {
       name: 'alarms',
       definition: '',

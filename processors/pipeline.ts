@@ -1,20 +1,20 @@
-import type { AlarmRule } from '../model/alarm.ts';
-import type { Maintenance } from '../model/alarm-life.ts';
+import type { Position } from '../model/alarm.ts';
 import type { DerivedMetric } from '../model/derived.ts';
 import { SluiceError } from '../model/errors.ts';
-import { FrameReader, TICK_TOPIC } from '../model/frame.ts';
-import { decodeClaim, LEDGER_TOPIC } from '../model/ledger.ts';
-import { decodeOperation, OPERATION_TOPIC, type Operation } from '../model/operation.ts';
+import { decodeFact, type Fact } from '../model/fact.ts';
+import { FrameReader } from '../model/frame.ts';
+import { decodeClaim } from '../model/ledger.ts';
+import { decodeOperation, type Operation } from '../model/operation.ts';
 import { matcher } from '../model/pattern.ts';
 import type { WindowSpec } from '../model/window.ts';
 import type { QuarantineRow } from '../store/blocks.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
 import type { Explanation } from './alarms/condition.ts';
 import { registryFacts } from './alarms/registry-facts.ts';
+import { SharedFacts } from './alarms/shared-facts.ts';
 import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 import {
-  type DecodeLimits,
   type DeviceMemory,
   MessageReadings,
   type PayloadDecoder,
@@ -29,7 +29,9 @@ import { Evaluation } from './evaluation.ts';
 import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
 import { MessageTopics } from './groups/message-topics.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { ownKindOf } from './own-messages.ts';
 import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
+import type { PipelineOptions } from './pipeline-options.ts';
 import { Registry } from './registry/registry.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
@@ -38,35 +40,12 @@ import { EventTime } from './windows/event-time.ts';
 import { FilteredWindow } from './windows/filtered.ts';
 import { openWindow, type WindowOperator } from './windows/window.ts';
 
-/** What is the same for all partitions. Passed to the worker threads as it is. */
-export interface PipelineOptions {
-  /** How the payloads of devices are read: the first entry that matches counts, JSON where none does. */
-  payload: readonly { match: string; format: FormatName }[];
-  windows: readonly WindowSpec[];
-  rules: readonly AlarmRule[];
-  /** Times of maintenance; absent for none. */
-  maintenance?: readonly Maintenance[];
-  /** Metrics that are computed; none when it is left out. */
-  derived?: readonly DerivedMetric[];
-  limits: DecodeLimits;
-  /** Series that are known at most, those that are computed apart; absent for no bound. Readings of others are stored only. */
-  seriesMax?: number;
-  /** A ts further ahead of the time received than this is stored, and moves no time. */
-  clockSkewMaxMs: number;
-  idleMs: number;
-  /** How often the ledger's counts are written, by the clock of the partition. */
-  ledgerMs: number;
-  /** Name of the value in which devices number their messages; empty where they do not. */
-  seq: string;
-}
+export type { PipelineOptions } from './pipeline-options.ts';
 
 /** Different metrics of one device; a device that invents names must not fill the memory of all. */
 const METRICS_PER_DEVICE_MAX = 10_000;
 
 const NO_SERIES = new Int32Array(0);
-const TICK = Buffer.from(TICK_TOPIC);
-const LEDGER = Buffer.from(LEDGER_TOPIC);
-const OPERATION = Buffer.from(OPERATION_TOPIC);
 
 /**
  * One partition at work: frames in, rows and alarm events out. Everything that it gives is a function of the state that it began
@@ -96,6 +75,7 @@ export class PartitionPipeline {
   #found: Int32Array<ArrayBuffer> = NO_SERIES;
 
   #offset = 0;
+  #index = 0;
   /** Of the state that was saved last. */
   #blocks: KnownBlocks | null = null;
 
@@ -121,8 +101,9 @@ export class PartitionPipeline {
         maintenance: options.maintenance ?? [],
       },
       registryFacts(registry),
+      new SharedFacts(partition, options.partitions ?? 1),
     );
-    registry.onChange((device) => alarms.deviceChanged(device));
+    registry.onChange((device) => alarms.deviceTold(device, this.#place()));
     const groups: GroupWindow[] = [];
     const open = (spec: WindowSpec): WindowOperator => {
       if (!isGroupSpec(spec)) return openWindow(spec, series, time, registry);
@@ -200,16 +181,26 @@ export class PartitionPipeline {
 
   /**
    * Works at a frame. Never throws for what is in it. `stored` says what the store holds of the batch already, in a replay; its
-   * readings are then not given again. `counted` false keeps it out of the counts, which had it before.
+   * readings are then not given again. `counted` false keeps it out of the counts, which had it before. `facts`: what other partitions
+   * have told that is not on the log, to be known before the frame.
    */
-  process(offset: number, frame: Uint8Array, stored: StoredFrames | null, counted: boolean): void {
+  process(
+    offset: number,
+    frame: Uint8Array,
+    stored: StoredFrames | null,
+    counted: boolean,
+    facts: readonly Fact[] = [],
+  ): void {
     this.#offset = offset;
+    this.#index = 0;
     this.#state.ledger.beginFrame(offset);
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
+    for (const fact of facts) this.#state.alarms.hear(fact, this.#place(), this.#out.alarm);
     const received = this.#messages(frame);
     this.#evaluation.endFrame(offset);
     this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
+    this.#state.alarms.tell(offset, this.#out.fact);
     this.#state.registry.endFrame(offset, this.#out.device);
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
@@ -291,19 +282,21 @@ export class PartitionPipeline {
       });
   }
 
-  /** Whether a message without a device is the door's own: a tick, a claim for the ledger, or an operation. */
+  /** Whether a message without a device is the door's own: a tick, a claim for the ledger, an operation, or a fact. */
   #isOwn(reader: FrameReader, receivedMs: number): boolean {
-    const isClaim = hasTopic(reader, LEDGER);
-    const isOperation = !isClaim && hasTopic(reader, OPERATION);
-    if (!isClaim && !isOperation && !hasTopic(reader, TICK)) return false;
+    const kind = ownKindOf(reader);
+    if (kind === null) return false;
+    this.#index = reader.index;
     try {
-      const operation = isOperation ? decodeOperation(reader.payload()) : null;
-      if (isClaim) this.#state.ledger.claim(decodeClaim(reader.payload()));
+      const fact = kind === 'fact' ? decodeFact(reader.payload()) : null;
+      const operation = kind === 'operation' ? decodeOperation(reader.payload()) : null;
+      if (kind === 'claim') this.#state.ledger.claim(decodeClaim(reader.payload()));
       if (receivedMs < TS_END_MS) {
         this.#state.time.tick(receivedMs);
         this.#state.alarms.clock();
       }
-      if (operation !== null) this.#operation(operation, reader.index);
+      if (operation !== null) this.#operation(operation);
+      if (fact !== null) this.#state.alarms.hear(fact, this.#place(), this.#out.alarm);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
       return false;
@@ -312,12 +305,14 @@ export class PartitionPipeline {
   }
 
   /** What people asked for, at its place between the readings. The same operation may come again. */
-  #operation(operation: Operation, index: number): void {
+  #operation(operation: Operation): void {
     if (operation.kind === 'device') this.#state.registry.apply(operation);
-    else {
-      const position = { partition: this.#partition, offset: this.#offset, index };
-      this.#state.alarms.operate(operation, position, this.#out.alarm);
-    }
+    else this.#state.alarms.operate(operation, this.#place(), this.#out.alarm);
+  }
+
+  /** Of the message of the door's own that is at hand. */
+  #place(): Position {
+    return { partition: this.#partition, offset: this.#offset, index: this.#index };
   }
 
   /** Finds the series of the decoded message's readings, making those that are new while there is room. */
@@ -382,10 +377,4 @@ export class PartitionPipeline {
   #refuse(row: Omit<QuarantineRow, 'partition' | 'offset'>): void {
     this.#out.refuse({ ...row, partition: this.#partition, offset: this.#offset });
   }
-}
-
-function hasTopic(reader: FrameReader, topic: Uint8Array): boolean {
-  if (reader.topicEnd - reader.topicStart !== topic.length) return false;
-  for (let i = 0; i < topic.length; i++) if (reader.bytes[reader.topicStart + i] !== topic[i]) return false;
-  return true;
 }

@@ -40,7 +40,11 @@ export async function runBacktest(parts: BacktestParts): Promise<{
   const before = performance.now();
   const payload = parts.payload === undefined ? {} : { payload: parts.payload };
   const engineOf = (config: Config, history: AlarmHistory): OfflineEngine =>
-    new OfflineEngine({ ...pipelineOptionsOf(config), ...payload }, { onAlarmEvent: history.event });
+    new OfflineEngine(
+      { ...pipelineOptionsOf(config), ...payload },
+      { onAlarmEvent: history.event },
+      deployed.log.partitions,
+    );
   const after = new AlarmHistory(span);
   const was = recorded ?? new AlarmHistory(span);
   const engines = [engineOf(candidate, after), ...(recorded === null ? [engineOf(deployed, was)] : [])];

@@ -3,7 +3,7 @@ import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
 import type { DoorStats } from '../../model/stats.ts';
 import { STATS, TELEMETRY } from '../../model/topics.ts';
-import { instanceOf, openLog } from '../engines.ts';
+import { instanceOf, openLog, sharesFacts } from '../engines.ts';
 import type { Running } from '../lifecycle.ts';
 import { Lasting } from '../measure/lasting.ts';
 import { MeasuredLog } from '../measure/log.ts';
@@ -51,6 +51,7 @@ export async function openDoorRole(settings: Settings, logger: Logger): Promise<
       total: mqtt.total,
     },
     openFilesMax: openFilesMax(),
+    relaysFacts: sharesFacts(settings.config),
     batch: {
       lingerMs: batch.lingerMs,
       frameBytesMax: batch.frameBytesMax,

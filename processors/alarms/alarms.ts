@@ -1,4 +1,5 @@
 import type { AlarmRule, Position, RuleKind } from '../../model/alarm.ts';
+import type { Fact } from '../../model/fact.ts';
 import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import { dependenciesOf, ruleOrder } from '../../model/rule-order.ts';
@@ -12,6 +13,7 @@ import type { IndexedRule } from './conditions/levels.ts';
 import { ThresholdConditions } from './conditions/threshold.ts';
 import { AlarmLife, type LifeSurroundings } from './life.ts';
 import { RuleStates } from './rule-states.ts';
+import { SharedFacts } from './shared-facts.ts';
 import { type EmitAlarm, Place, type Turn } from './turn.ts';
 
 export type { Orphan } from './alarm-case.ts';
@@ -28,6 +30,7 @@ export type { Orphan } from './alarm-case.ts';
 export class Alarms {
   readonly #rules: readonly AlarmRule[];
   readonly #series: SeriesDictionary;
+  readonly #shared: SharedFacts;
   readonly #time: EventTime;
   readonly #place = new Place();
   readonly #life: AlarmLife;
@@ -58,15 +61,18 @@ export class Alarms {
     rules: readonly AlarmRule[],
     series: SeriesDictionary,
     time: EventTime,
-    around: LifeSurroundings,
+    around: Omit<LifeSurroundings, 'shared'>,
     facts: DeviceFacts = NO_FACTS,
+    shared = new SharedFacts(),
   ) {
     this.#rules = rules;
     this.#series = series;
+    this.#shared = shared;
     this.#time = time;
     this.#life = new AlarmLife(rules, series, {
       ...around,
       siteOf: (device) => this.#siteOfGroup(device) ?? around.siteOf(device),
+      shared,
     });
     this.#states = new RuleStates(rules, this.#place);
     this.#byName = new Map(rules.map((rule, index) => [rule.name, index]));
@@ -120,6 +126,7 @@ export class Alarms {
       place: this.#place,
       onTurn: (turn) => this.#turned(turn),
       facts,
+      shared: this.#shared,
       holds: (name, device) => of(name, device, false, (rule, subject) => states.holds(rule, subject)),
       evidenceOf: (name, device) => of(name, device, [], (rule, subject) => states.evidenceOf(rule, subject)),
       touch: (index, device) => this.#touched.add(this.#ranks[index] * DEVICES + device),
@@ -222,6 +229,22 @@ export class Alarms {
     this.#life.endFrame(position, emit);
   }
 
+  /** What another partition has told, at its place on the log. One that was had before changes nothing. */
+  hear(fact: Fact, position: Position, emit: EmitAlarm): void {
+    const news = this.#shared.hear(fact);
+    if (news === null) return;
+    const place = this.#place;
+    Object.assign(place, { offset: position.offset, index: position.index, ordinal: 0, clockMs: this.#time.clockMs });
+    for (const condition of this.#all) condition.factHeard?.(fact);
+    if (this.#touched.size > 0) this.#settle();
+    this.#life.hear(fact, news.before, position, emit);
+  }
+
+  /** The frame has ended: what the other partitions are to be told of it. After `endFrame`. */
+  tell(offset: number, emit: (fact: Fact) => void): void {
+    this.#shared.endFrame(offset, emit);
+  }
+
   #siteOfGroup(device: number): string | null {
     for (const condition of this.#all) {
       const site = condition.siteOfGroup?.(device) ?? null;
@@ -233,6 +256,14 @@ export class Alarms {
   /** The device's registry entry has changed. */
   deviceChanged(device: number): void {
     for (const condition of this.#all) condition.deviceChanged?.(device);
+  }
+
+  /** The same, at its place on the log. */
+  deviceTold(device: number, position: Position): void {
+    Object.assign(this.#place, { offset: position.offset, index: position.index, ordinal: 0 });
+    this.deviceChanged(device);
+    for (const condition of this.#all) condition.deviceRegistered?.(device);
+    if (this.#touched.size > 0) this.#settle();
   }
 
   /** Judges what was touched, rank by rank: what that touches in turn has a higher rank. */
@@ -259,9 +290,14 @@ export class Alarms {
       const devices = over?.call(this.#owners[turn.rule].condition, turn.rule, turn.device) ?? [turn.device];
       for (const device of devices) this.#touched.add(this.#ranks[dependent] * DEVICES + device);
     }
-    if (this.#rules[turn.rule].raises !== false) this.#life.turn(turn, this.#place.emit);
+    if (this.#rules[turn.rule].raises !== false && this.#isOwn(turn)) this.#life.turn(turn, this.#place.emit);
     // Two timers of one frame may turn the same rule and device.
     if (this.#place.ordinal >= TIMER_ORDINAL) this.#place.ordinal++;
+  }
+
+  /** Every partition judges a group, for the rules that look at it; one of them makes its alarm. */
+  #isOwn({ rule, device }: Turn): boolean {
+    return !isOverGroups(this.#rules[rule]) || this.#shared.owns(this.#series.devices.name(device));
   }
 
   /** How near each rule is for a device; rules that have nothing to look at there are left out. */
@@ -273,6 +309,16 @@ export class Alarms {
         const note = [found.note ?? '', schedule].filter((part) => part !== '').join('; ');
         return note === '' ? found : { ...found, note };
       });
+  }
+
+  /** What partitions have told each other. */
+  saveFacts(out: StateWriter): void {
+    this.#shared.save(out);
+  }
+
+  /** Before all else of the alarms. */
+  restoreFacts(from: StateReader): void {
+    this.#shared.restore(from, this.#rules);
   }
 
   /** The lives of alarms; conditions are a part of their own. */
@@ -300,6 +346,8 @@ export class Alarms {
   restoreConditions(from: StateReader): void {
     // Series were added before the registry was there.
     for (let device = 0; device < this.#series.devices.count; device++) this.deviceChanged(device);
+    this.#place.clockMs = this.#time.clockMs;
+    const afresh = new Set(this.#conditions.values());
     const same = this.#states.restore(from, this.#series.devices.count);
     for (let left = from.count(); left > 0; left--) {
       const kind = from.text();
@@ -307,8 +355,10 @@ export class Alarms {
       const condition = this.#conditions.get(kind as RuleKind);
       if (condition === undefined) continue;
       condition.restore(part);
+      afresh.delete(condition);
       part.end();
     }
+    for (const condition of afresh) condition.beginAfresh?.();
     // What the series touched has been judged before the checkpoint; rules that are new have yet to be.
     if (same) this.#touched.clear();
   }

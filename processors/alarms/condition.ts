@@ -4,6 +4,7 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import type { EventTime } from '../windows/event-time.ts';
 import type { DeviceLevel, LevelState } from './conditions/levels.ts';
+import type { FactSubject, SharedFacts } from './shared-facts.ts';
 import type { OnTurn, Place } from './turn.ts';
 
 /**
@@ -32,6 +33,12 @@ export interface Condition {
   endFrame?(): void;
   /** The device's registry entry has changed. */
   deviceChanged?(device: number): void;
+  /** Somebody has said something about the device: it has an entry in the registry, or has one no more. */
+  deviceRegistered?(device: number): void;
+  /** Another partition has told a fact; where the partition is at work is that of the fact. */
+  factHeard?(fact: FactSubject): void;
+  /** The state that was restored has nothing of this kind. */
+  beginAfresh?(): void;
   /** For a rule over groups (`index` among all rules): the number of the device's group, −1 for none; and a group's devices. */
   groupOf?(index: number, device: number): number;
   membersOf?(index: number, group: number): Iterable<number>;
@@ -50,6 +57,7 @@ export interface ConditionContext {
   place: Place;
   onTurn: OnTurn;
   facts: DeviceFacts;
+  shared: SharedFacts;
   /** Whether a rule holds for a device at this moment. */
   holds(rule: string, device: number): boolean;
   /** The readings that decided that a rule holds for a device; none where it does not. */
@@ -64,9 +72,11 @@ export interface DeviceFacts {
   levelOf(device: number): DeviceLevel;
   /** The value that makes it one of a group; null when it is in none. */
   groupOf(device: number, group: AlarmGroup): string | null;
+  /** Whether it has an entry, as it may have before it was ever heard of. */
+  isRegistered(device: number): boolean;
 }
 
-export const NO_FACTS: DeviceFacts = { levelOf: () => () => null, groupOf: () => null };
+export const NO_FACTS: DeviceFacts = { levelOf: () => () => null, groupOf: () => null, isRegistered: () => false };
 
 /** How near a rule is to its alarm, or how far in it: plain data for people. */
 export interface Explanation {

@@ -1,5 +1,6 @@
 import type { AlarmEvent, AlarmRule, Position } from '../../model/alarm.ts';
 import { type AlarmLifeSettings, lifeSettingsOf, type Maintenance, type Transition } from '../../model/alarm-life.ts';
+import type { Fact } from '../../model/fact.ts';
 import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
@@ -22,8 +23,9 @@ import { Floods } from './flood.ts';
 import { Inhibition } from './inhibition.ts';
 import { MaintenanceTimes } from './maintenance.ts';
 import { carryOut } from './operator.ts';
+import type { SharedFacts } from './shared-facts.ts';
 import { dueMsOf, mayEscalate } from './timers.ts';
-import { ruleVersionOf, type Turn } from './turn.ts';
+import { evidenceOf, ruleVersionOf, type Turn } from './turn.ts';
 
 /** What the life of alarms asks of the partition. */
 export interface LifeSurroundings {
@@ -32,6 +34,7 @@ export interface LifeSurroundings {
   /** The site of a device, '' where it is not known. */
   siteOf(device: number): string;
   maintenance: readonly Maintenance[];
+  shared: SharedFacts;
 }
 
 export type Emit = (event: AlarmEvent) => void;
@@ -81,8 +84,8 @@ export class AlarmLife {
     this.#series = series;
     this.#around = around;
     this.#cases = new CaseTable(rules);
-    this.#floods = new Floods(rules);
-    this.#inhibition = new Inhibition(rules);
+    this.#floods = new Floods(rules, around.shared);
+    this.#inhibition = new Inhibition(rules, around.shared);
     this.#maintenance = new MaintenanceTimes(around.maintenance);
   }
 
@@ -277,6 +280,18 @@ export class AlarmLife {
     }
   }
 
+  /** Another partition has told something. */
+  hear(fact: Fact, before: readonly number[] | null, position: Position, emit: Emit): void {
+    const cause = { atMs: this.#around.clockMs(), position };
+    const others = this.#inhibition.heard(fact);
+    for (const c of others.length === 0 ? [] : this.#cases.all()) {
+      if (!others.includes(c.rule) || c.record === null || c.record.site !== fact.group) continue;
+      this.reconsider(c, cause, emit);
+      this.settle(c);
+    }
+    this.#floods.hear(fact, before, cause, emit);
+  }
+
   /** After every change: sets the case's timer, and drops what is over. */
   settle(c: AlarmCase): void {
     if (c.record !== null && !c.holds && isOver(c.record.alarm, this.settings[c.rule])) c.record = null;
@@ -376,12 +391,9 @@ export class AlarmLife {
       if (c.record?.alarm.state === 'raised') this.#inhibition.count(c.rule, c.device, c.record.site, 1);
       this.settle(c);
     }
+    this.#inhibition.restored();
     // Other settings may suppress other alarms; with the same ones this says nothing.
     const reconsider: Orphan = (atMs, position, emit) => this.#reconsiderAll({ atMs, position }, emit);
     return [...[...orphans, ...groups].map(orphanOf), ...(this.#cases.isEmpty ? [] : [reconsider])];
   }
-}
-
-function evidenceOf({ position, metric, value, atMs }: Turn): AlarmEvent['evidence'] {
-  return metric === '' ? [] : [{ ...position, metric, tsMs: atMs, value }];
 }

@@ -5,6 +5,7 @@ import type { DeviceFacts } from './condition.ts';
 export function registryFacts(registry: Registry): DeviceFacts {
   return {
     levelOf: (device) => (name) => (name === null ? null : (registry.entry(device)?.thresholds.get(name) ?? null)),
+    isRegistered: (device) => registry.entry(device) !== null,
     groupOf(device, group) {
       const entry = registry.entry(device);
       if (entry === null) return null;

@@ -73,11 +73,18 @@ const CONDITION_KEYS = {
 export function definitionOf(rule: AlarmRule): string {
   const values = new Map(Object.entries(rule));
   const own = CONDITION_KEYS[rule.kind].map((key: string) => values.get(key) ?? null);
-  return JSON.stringify([rule.kind, rule.devices, rule.forMs, rule.schedule ?? null, ...own]);
+  // Groups were once judged by each partition for itself.
+  const whole = rule.kind === 'silence' && rule.by !== null ? ['whole'] : [];
+  return JSON.stringify([rule.kind, rule.devices, rule.forMs, rule.schedule ?? null, ...own, ...whole]);
 }
 
 /** Tells two wordings of a rule apart: another one for another condition, severity or text. Eight hexadecimal digits. */
 export function ruleVersionOf(rule: AlarmRule): string {
   const entries = Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 8);
+}
+
+/** The reading that decided a turn of a single metric. */
+export function evidenceOf({ position, metric, value, atMs }: Turn): AlarmEvent['evidence'] {
+  return metric === '' ? [] : [{ ...position, metric, tsMs: atMs, value }];
 }

@@ -1,6 +1,8 @@
 import type { AlarmEvent } from '../../model/alarm.ts';
+import type { Fact } from '../../model/fact.ts';
 import type { Reading } from '../../model/reading.ts';
 import type { Rollup } from '../../model/rollup.ts';
+import { needsFacts } from '../../model/rule-facts.ts';
 import type { QuarantineRow, SeriesNames } from '../../store/blocks.ts';
 import type { Blocks } from '../batch-builder.ts';
 import { addCounts, type BatchCounts, noCounts } from '../batch-output.ts';
@@ -49,17 +51,20 @@ export class OfflineEngine {
   /** Merges what the partitions tell of the windows of groups; null where nobody asks for them. */
   readonly #groups: { merge: GroupMerge; emit: (rollup: Rollup) => void } | null;
   readonly #framesPerBatch: number;
+  /** By partition: what the others have told since its last frame. */
+  readonly #facts: Fact[][];
 
-  /** `partitions`: how many there are, which windows of groups wait for. */
+  /** `partitions`: how many there are, which windows of groups wait for, and which alarms look at together. */
   constructor(options: PipelineOptions, sinks: OfflineSinks, partitions = 1) {
-    this.#options = { ...options, ledgerMs: LEDGER_MS };
+    this.#options = { ...options, partitions, ledgerMs: LEDGER_MS };
+    this.#facts = Array.from({ length: partitions }, () => []);
     this.#blocks = blocksOf(sinks);
     const { onRollup } = sinks;
     const grouped = onRollup !== undefined && options.windows.some(isGroupSpec);
     const emit = (rollup: Rollup): void => onRollup?.(rollup, 0);
     this.#groups = grouped ? { merge: new GroupMerge(options.windows, partitions), emit } : null;
-    // What the partitions tell is merged frame by frame.
-    this.#framesPerBatch = grouped ? 1 : FRAMES_PER_BATCH;
+    // What the partitions tell is merged, and told the others, frame by frame.
+    this.#framesPerBatch = grouped || (partitions > 1 && needsFacts(options.rules)) ? 1 : FRAMES_PER_BATCH;
   }
 
   /** Works at a frame; the next of its partition has a larger offset. */
@@ -69,7 +74,7 @@ export class OfflineEngine {
       open = { pipeline: this.#begin(partition), frames: 0 };
       this.#open.set(partition, open);
     }
-    open.pipeline.process(offset, bytes, null, true);
+    open.pipeline.process(offset, bytes, null, true, this.#facts[partition]?.splice(0));
     if (++open.frames >= this.#framesPerBatch) this.#take(open);
   }
 
@@ -89,7 +94,8 @@ export class OfflineEngine {
 
   #take(open: Open): void {
     open.frames = 0;
-    const { counts, partials } = open.pipeline.take();
+    const { counts, partials, facts } = open.pipeline.take();
+    for (const fact of facts) for (const told of this.#facts) told.push(fact);
     addCounts(this.counts, counts);
     if (this.#groups === null || partials.length === 0) return;
     const { merge, emit } = this.#groups;

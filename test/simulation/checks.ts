@@ -200,7 +200,11 @@ function checkEvents(world: World, program: SimProgram, partition: number, oracl
 
 /** The log worked at from its start, by one pipeline without a checkpoint. */
 function replay(world: World, frames: readonly LogFrame[], partition: number) {
-  const pipeline = new PartitionPipeline(partition, pipelineOf(world.plan), { state: null, lastAlarm: null });
+  const pipeline = new PartitionPipeline(
+    partition,
+    { ...pipelineOf(world.plan), partitions: world.plan.partitions },
+    { state: null, lastAlarm: null },
+  );
   for (const { offset, bytes } of frames) pipeline.process(offset, bytes, null, true);
   const { blocks, alarmFrames } = pipeline.take();
   return {

@@ -1,6 +1,6 @@
 import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame } from '../../log/log.ts';
 import { SluiceError } from '../../model/errors.ts';
-import { ALARMS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
+import { ALARMS, FACTS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
 import type { Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -38,7 +38,7 @@ export class SimLog {
   constructor(world: World) {
     this.#world = world;
     this.partitions = world.plan.partitions;
-    for (const topic of [TELEMETRY, ALARMS, PARTIALS]) {
+    for (const topic of [TELEMETRY, ALARMS, PARTIALS, FACTS]) {
       this.#topics.set(
         topic,
         Array.from({ length: this.partitions }, () => []),

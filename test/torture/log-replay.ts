@@ -50,7 +50,7 @@ export class LogReplay {
 
   constructor(contents: LogContents, yaml: string) {
     this.#contents = contents;
-    const options: PipelineOptions = pipelineOptionsOf(loadConfig({ text: yaml }));
+    const options: PipelineOptions = { ...pipelineOptionsOf(loadConfig({ text: yaml })), partitions: PARTITIONS };
     const all = Array.from({ length: PARTITIONS }, (_, p) => p);
     this.#pipelines = all.map((p) => new PartitionPipeline(p, options, { state: null, lastAlarm: null }));
     this.#merges = all.map(() => new GroupMerge(options.windows, PARTITIONS));

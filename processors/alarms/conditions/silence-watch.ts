@@ -3,7 +3,9 @@ import { matcher } from '../../../model/pattern.ts';
 import { withRoom } from '../../columns.ts';
 import type { StateReader, StateWriter } from '../../state-bytes.ts';
 import type { ConditionContext, Explanation } from '../condition.ts';
+import type { FactSubject } from '../shared-facts.ts';
 import { GAPS_MIN, LEARNING_MS_MIN, usualGap } from './cadence.ts';
+import { GroupParts, type OwnPart } from './group-parts.ts';
 import { type IndexedRule, LevelStates } from './levels.ts';
 import { LivedClock } from './lived-clock.ts';
 import { Timers } from './timers.ts';
@@ -24,6 +26,10 @@ export class SilenceWatch {
   #rows = new Float64Array(64 * ROW);
   #subject = new Int32Array(64);
   #units = 0;
+  /** For a rule over groups: what other partitions have of them, which units' own members are all silent, and what is to be judged anew. */
+  readonly #parts: GroupParts | null;
+  readonly #silent = new Set<number>();
+  readonly #touched = new Set<number>();
 
   constructor(indexed: IndexedRule, context: ConditionContext) {
     this.#rule = indexed.rule as SilenceRule;
@@ -32,6 +38,15 @@ export class SilenceWatch {
     this.#lived = new LivedClock(this.#rule.outageMs, this.#rule.graceMs);
     this.#levels = new LevelStates([indexed], context.place, context.onTurn, (unit) => this.#describe(unit));
     this.key = this.#levels.rules[0].key;
+    const { by } = this.#rule;
+    this.#parts = by === null ? null : new GroupParts(this.#rule, by, context.series, context.shared);
+  }
+
+  /** Without a state of its own to go on from: what is known of devices and of other partitions already. */
+  beginAfresh(): void {
+    this.#lived.advance(this.#context.place.clockMs);
+    for (let device = 0; device < this.#context.series.devices.count; device++) this.deviceRegistered(device);
+    for (const group of this.#parts?.heard() ?? []) this.#touched.add(this.#unit(group));
   }
 
   seriesAdded(series: number): void {
@@ -70,12 +85,80 @@ export class SilenceWatch {
   endFrame(): void {
     this.#lived.advance(this.#context.place.clockMs);
     for (const unit of this.#timers.take(this.#lived.livedMs)) this.#check(unit);
+    if (this.#touched.size === 0) return;
+    for (const unit of [...this.#touched].sort((a, b) => a - b)) this.#judgeGroup(unit);
+    this.#touched.clear();
   }
 
   deviceChanged(device: number): void {
     if (this.#rule.by === null || device >= this.#groupOf.length || this.#groupOf[device] === UNKNOWN) return;
     this.#leave(device);
     this.#groupOf[device] = UNKNOWN;
+  }
+
+  /**
+   * Somebody has said of a device that it is there: from now on it may be silent, though it never spoke. Where silence is learned
+   * there is nothing to learn from yet.
+   */
+  deviceRegistered(device: number): void {
+    const { afterMs, metric, by } = this.#rule;
+    const { series, facts } = this.#context;
+    if (afterMs === null || metric !== '') return;
+    if (!facts.isRegistered(device)) {
+      if (by === null && this.#isKnown(device)) this.#withdraw(this.#unitOf[device]);
+      return;
+    }
+    if (by === null && !this.#isKnown(device) && !this.#matches(series.devices.name(device))) return;
+    const subject = by === null ? device : this.#group(device);
+    if (subject >= 0) this.#expect(this.#unit(subject));
+  }
+
+  #expect(unit: number): void {
+    const at = unit * ROW;
+    const { livedMs } = this.#lived;
+    if (this.#rows[at + FIRST] !== NEVER || this.#rows[at + HEARD_MS] > 0) return;
+    this.#rows[at + LAST] = livedMs;
+    this.#rows[at + HEARD_MS] = this.#context.place.clockMs;
+    this.#rows[at + OFFSET] = this.#context.place.offset;
+    this.#rows[at + INDEX] = this.#context.place.index;
+    this.#timers.set(unit, livedMs + this.#afterMs(unit));
+  }
+
+  /** A device that never spoke is expected no longer. */
+  #withdraw(unit: number): void {
+    if (this.#rows[unit * ROW + FIRST] !== NEVER) return;
+    this.#rows[unit * ROW + LAST] = Number.POSITIVE_INFINITY;
+    this.#rows[unit * ROW + HEARD_MS] = 0;
+    this.#levels.judge(unit, unit, this.#context.place.clockMs, 0);
+  }
+
+  /** Another partition has told something. */
+  factHeard(fact: FactSubject): void {
+    const group = this.#parts?.groupOfFact(fact) ?? -1;
+    if (group >= 0) this.#judgeGroup(this.#unit(group));
+  }
+
+  #ownPart(unit: number): OwnPart {
+    const at = unit * ROW;
+    return {
+      members: this.#rows[at + MEMBERS],
+      silent: this.#silent.has(unit),
+      heardMs: this.#rows[at + HEARD_MS],
+      offset: this.#rows[at + OFFSET],
+      index: this.#rows[at + INDEX],
+    };
+  }
+
+  /** What this partition has of a group has turned: the others are told, and the whole is judged. */
+  #partTurned(unit: number): void {
+    this.#parts?.say(this.#subject[unit], this.#ownPart(unit));
+    this.#judgeGroup(unit);
+  }
+
+  #judgeGroup(unit: number): void {
+    if (this.#parts === null) return;
+    const silent = this.#parts.isSilent(this.#subject[unit], this.#ownPart(unit));
+    this.#levels.judge(unit, unit, this.#context.place.clockMs, silent ? 1 : 0);
   }
 
   #isKnown(subject: number): boolean {
@@ -95,7 +178,7 @@ export class SilenceWatch {
     return unit;
   }
 
-  /** The group of a device as a device of the dictionary, under a name that no device has of itself; −1 for none. */
+  /** The group of a device as a device of the dictionary; −1 for none. */
   #group(device: number): number {
     this.#groupOf = withRoom(this.#groupOf, device, UNKNOWN);
     if (this.#groupOf[device] !== UNKNOWN) return this.#groupOf[device];
@@ -103,16 +186,27 @@ export class SilenceWatch {
     const { by } = this.#rule;
     const value = by !== null && this.#matches(series.devices.name(device)) ? facts.groupOf(device, by) : null;
     this.#groupOf[device] = -1;
-    if (by === null || value === null) return -1;
-    const group = series.devices.add(`${by.kind === 'tag' ? by.tag : by.kind}=${value}`.replace(/[/+#\0]/g, '_'));
+    if (this.#parts === null || value === null) return -1;
+    const group = this.#parts.groupOf(value);
+    const unit = this.#unit(group);
     this.#groupOf[device] = group;
-    this.#rows[this.#unit(group) * ROW + MEMBERS]++;
+    this.#rows[unit * ROW + MEMBERS]++;
+    this.#memberCounted(unit);
     return group;
   }
 
   #leave(device: number): void {
     const group = this.#groupOf[device];
-    if (group >= 0) this.#rows[this.#unitOf[group] * ROW + MEMBERS]--;
+    if (group < 0) return;
+    const unit = this.#unitOf[group];
+    this.#rows[unit * ROW + MEMBERS]--;
+    this.#memberCounted(unit);
+  }
+
+  /** Judged at the end of the frame: who comes in now says in a moment whether it is silent. */
+  #memberCounted(unit: number): void {
+    this.#parts?.say(this.#subject[unit], this.#ownPart(unit));
+    this.#touched.add(unit);
   }
 
   #hear(unit: number): void {
@@ -125,11 +219,12 @@ export class SilenceWatch {
       this.#rows[at + USUAL] = usualGap(this.#rows[at + USUAL], gapMs, !this.#isLearned(unit));
       this.#rows[at + GAPS]++;
     }
-    this.#levels.judge(unit, unit, place.clockMs, 0);
+    if (this.#parts === null) this.#levels.judge(unit, unit, place.clockMs, 0);
     this.#rows[at + LAST] = livedMs;
     this.#rows[at + HEARD_MS] = place.clockMs;
     this.#rows[at + OFFSET] = place.offset;
     this.#rows[at + INDEX] = place.index;
+    if (this.#parts !== null && this.#silent.delete(unit)) this.#partTurned(unit);
     if (this.#rule.metric !== '' || this.#timers.isSet(unit)) return;
     const afterMs = this.#afterMs(unit);
     if (afterMs !== Number.POSITIVE_INFINITY) this.#timers.set(unit, livedMs + afterMs);
@@ -155,9 +250,12 @@ export class SilenceWatch {
       if (this.#rule.metric === '') this.#timers.set(unit, dueMs);
       return;
     }
-    // One device is no group: what it says is its own silence, not that of a gateway.
-    if (this.#rule.by !== null && this.#rows[unit * ROW + MEMBERS] < 2) return;
-    this.#levels.judge(unit, unit, this.#context.place.clockMs, 1);
+    if (this.#parts === null) {
+      this.#levels.judge(unit, unit, this.#context.place.clockMs, 1);
+      return;
+    }
+    this.#silent.add(unit);
+    this.#partTurned(unit);
   }
 
   #describe(unit: number) {
@@ -165,21 +263,20 @@ export class SilenceWatch {
     const at = unit * ROW;
     const isMetric = this.#rule.metric !== '';
     const subject = this.#subject[unit];
-    const heard = {
-      partition: place.partition,
-      offset: this.#rows[at + OFFSET],
-      index: this.#rows[at + INDEX],
-      metric: this.#rule.metric,
-      value: Number.NaN,
-      tsMs: this.#rows[at + HEARD_MS],
-    };
+    const own = { ...this.#ownPart(unit), partition: place.partition };
+    const { partition, offset, index, heardMs } = this.#parts?.newest(subject, own) ?? own;
+    const heard = { partition, offset, index, metric: this.#rule.metric, value: Number.NaN, tsMs: heardMs };
+    const afterMs = this.#afterMs(unit);
     return {
       device: isMetric ? series.deviceOf(subject) : subject,
       metric: this.#rule.metric,
       watermarkMs: this.#rule.by === null ? time.newest(isMetric ? series.deviceOf(subject) : subject) : -1,
       evidence: [heard],
-      shown: (this.#lived.livedMs - this.#rows[at + LAST]) / 1000,
-      limit: this.#afterMs(unit) / 1000,
+      // Of a group this partition may have no member, and no time that it has listened to them.
+      shown:
+        (this.#parts === null ? this.#lived.livedMs - this.#rows[at + LAST] : Math.max(0, place.clockMs - heardMs)) /
+        1000,
+      limit: afterMs === Number.POSITIVE_INFINITY ? Number.NaN : afterMs / 1000,
     };
   }
 
@@ -194,9 +291,7 @@ export class SilenceWatch {
   }
 
   siteOfGroup(group: number): string | null {
-    if (this.#rule.by?.kind !== 'site') return null;
-    for (const member of this.members(group)) return this.#context.facts.groupOf(member, this.#rule.by);
-    return null;
+    return this.#rule.by?.kind === 'site' ? (this.#parts?.valueOf(group) ?? null) : null;
   }
 
   explain(device: number): Explanation[] {
@@ -207,6 +302,7 @@ export class SilenceWatch {
     const unit = this.#unitOf[subject];
     const afterMs = this.#afterMs(unit);
     const lastMs = this.#rows[unit * ROW + LAST];
+    if (lastMs === Number.POSITIVE_INFINITY) return [];
     const learned = this.#rule.afterMs === null ? ', learned from its own cadence' : '';
     const known = afterMs !== Number.POSITIVE_INFINITY;
     return [
@@ -230,6 +326,7 @@ export class SilenceWatch {
    *     timers   seconds that have passed
    *     units    count, then of each: subject, its row, second of its timer, levels
    *     groups   count of devices that were asked for, then of each: device, group + 1
+   *     parts    for a rule over groups: units whose own members are silent, a count and then each; and the values of groups
    */
   save(out: StateWriter): void {
     this.#lived.save(out);
@@ -247,6 +344,10 @@ export class SilenceWatch {
       out.varint(device);
       out.varint(this.#groupOf[device] + 1);
     }
+    if (this.#parts === null) return;
+    out.varint(this.#silent.size);
+    for (const unit of this.#silent) out.varint(unit);
+    this.#parts.save(out);
   }
 
   restore(from: StateReader): void {
@@ -266,6 +367,9 @@ export class SilenceWatch {
       this.#groupOf = withRoom(this.#groupOf, device, UNKNOWN);
       this.#groupOf[device] = from.below(series.devices.count + 1, 'a group') - 1;
     }
+    if (this.#parts === null) return;
+    for (let left = from.count(); left > 0; left--) this.#silent.add(from.below(this.#units, 'a unit'));
+    this.#parts.restore(from);
   }
 }
 

@@ -1,11 +1,12 @@
 import { type StateReader, StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
+import type { FactSubject } from '../shared-facts.ts';
 import type { IndexedRule } from './levels.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
 /**
  * Missing data. What is watched is a unit: a device; a metric of a device, which is missing only while its device speaks; or a group, all of
- * whose devices in this partition are silent at once. Time is the partition's clock without our own outages (lived-clock.ts).
+ * whose devices are silent at once, whatever partitions they are in (group-parts.ts). Time is the partition's clock without our own outages (lived-clock.ts).
  *
  *     heard ──silent for afterMs, or factor × its usual gap──▶ silent ──heard again──▶ heard
  *
@@ -52,6 +53,14 @@ export class SilenceConditions implements Condition {
     for (const watch of this.#rules) watch.deviceChanged(device);
   }
 
+  deviceRegistered(device: number): void {
+    for (const watch of this.#rules) watch.deviceRegistered(device);
+  }
+
+  factHeard(fact: FactSubject): void {
+    for (const watch of this.#rules) watch.factHeard(fact);
+  }
+
   groupOf(index: number, device: number): number {
     return this.#byIndex.get(index)?.groupOf(device) ?? -1;
   }
@@ -84,6 +93,7 @@ export class SilenceConditions implements Condition {
   }
 
   restore(from: StateReader): void {
+    const restored = new Set<SilenceWatch>();
     for (let left = from.count(); left > 0; left--) {
       const key = from.text();
       const part = from.part();
@@ -91,6 +101,12 @@ export class SilenceConditions implements Condition {
       if (watch === undefined) continue;
       watch.restore(part);
       part.end();
+      restored.add(watch);
     }
+    for (const watch of this.#rules) if (!restored.has(watch)) watch.beginAfresh();
+  }
+
+  beginAfresh(): void {
+    for (const watch of this.#rules) watch.beginAfresh();
   }
 }
