@@ -26,7 +26,7 @@ export interface RunningPeer {
 }
 
 /** The young generation that the door has (cli/child.ts): Node peers are given the same, so that this is not the difference. */
-export const SEMI_SPACE_MIB = 64;
+export const SEMI_SPACE_MIB = 32;
 
 /** A peer of one process. */
 export function ofOneProcess(name: string, child: Child, port: number, own?: string): RunningPeer {
