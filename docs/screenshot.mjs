@@ -53,6 +53,16 @@ try {
   const shape = ['--devices', '300', '--rate-hz', '2', '--troubles', 'broken=0.00002', '--quiet'];
   fleet = run('simulate', 'factory', '--url', `mqtt://${mqtt}`, ...shape);
   await sleep(seconds * 1000);
+  // Somebody is at work: one alarm acknowledged, one shelved.
+  const open = (await (await fetch(`http://${http}/api/alarms`)).json()).alarms;
+  const ask = (alarm, what, body) =>
+    fetch(`http://${http}/api/alarms/${alarm.id}/${what}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ by: 'ann', ...body }),
+    });
+  if (open.length > 1) await ask(open[1], 'ack', { comment: 'on my way' });
+  if (open.length > 3) await ask(open[3], 'shelve', { comment: 'bearing is on order', forMs: 3_600_000 });
   const { alarms } = await (await fetch(`http://${http}/api/alarms`)).json();
   const { devices } = await (await fetch(`http://${http}/api/devices?limit=1`)).json();
   const hash = new URLSearchParams({ device: alarms[0]?.device ?? devices[0].device, range: '5m' });

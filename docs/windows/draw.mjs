@@ -83,7 +83,7 @@ const PICTURES = {
         from: 1,
         to: 24,
         row: 1,
-        text: 'with the late reading they are one; the row of the other is taken back',
+        text: 'with the late reading one; the other row is taken back',
         style: 'again',
       },
     ],
