@@ -1,3 +1,6 @@
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { simulate } from './simulate.ts';
 
@@ -6,6 +9,8 @@ import { simulate } from './simulate.ts';
  *     npm run simulate:core -- --minutes 10       for so long
  *     npm run simulate:core -- --seeds 5000 --from 1
  *     npm run simulate:core -- --seed 4711        one seed, with its trace; exits 1 when it fails
+ *
+ * Many seeds are shared by a process for each core (`--processes N`); a seed is the same world in whichever it runs.
  */
 const { values } = parseArgs({
   options: {
@@ -15,10 +20,14 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     quiet: { type: 'boolean', default: false },
     failures: { type: 'string', default: '5' },
+    processes: { type: 'string' },
+    /** Of a process that works at a share of the seeds. */
+    step: { type: 'string' },
   },
 });
 
 if (values.seed !== undefined) await replay(Number(values.seed));
+else if (values.step !== undefined) process.send?.(await share(Number(values.from), Number(values.step)));
 else await many();
 
 async function replay(seed: number): Promise<void> {
@@ -33,30 +42,62 @@ async function replay(seed: number): Promise<void> {
   process.exitCode = outcome.failures.length === 0 ? 0 : 1;
 }
 
+interface Tally {
+  seeds: number;
+  failed: number;
+  virtualMs: number;
+  counts: [string, number][];
+}
+
 async function many(): Promise<void> {
   const beganMs = Date.now();
-  const untilMs =
-    values.seeds === undefined ? beganMs + Number(values.minutes ?? 0.5) * 60_000 : Number.POSITIVE_INFINITY;
-  const seedsMax = values.seeds === undefined ? Number.POSITIVE_INFINITY : Number(values.seeds);
-  let seed = values.from === undefined ? beganMs % 1_000_000_000 : Number(values.from);
-  const total = new Map<string, number>();
-  let seeds = 0;
-  let failed = 0;
-  let virtualMs = 0;
-  for (; seeds < seedsMax && Date.now() < untilMs && failed < Number(values.failures); seeds++, seed++) {
+  const processes = Number(values.processes ?? availableParallelism());
+  const from = values.from === undefined ? beganMs % 1_000_000_000 : Number(values.from);
+  const seedsEach = values.seeds === undefined ? [] : ['--seeds', String(Math.ceil(Number(values.seeds) / processes))];
+  const minutes = values.seeds === undefined ? ['--minutes', values.minutes ?? '0.5'] : [];
+  const shares = Array.from({ length: processes }, (_, i) => {
+    const args = ['--from', String(from + i), '--step', String(processes), '--failures', values.failures];
+    return tallyOf([...args, ...seedsEach, ...minutes]);
+  });
+  const tallies = await Promise.all(shares);
+  const sum = (of: (tally: Tally) => number) => tallies.reduce((total, tally) => total + of(tally), 0);
+  const counts = new Map<string, number>();
+  for (const [what, n] of tallies.flatMap((tally) => tally.counts)) counts.set(what, (counts.get(what) ?? 0) + n);
+  if (!values.quiet) for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(12)}  ${what}`);
+  const [seeds, failed] = [sum((tally) => tally.seeds), sum((tally) => tally.failed)];
+  const tookMinutes = (Date.now() - beganMs) / 60_000;
+  console.log(
+    `${seeds} seeds, ${failed} failed, ${(sum((tally) => tally.virtualMs) / 3_600_000).toFixed(1)} virtual hours in ` +
+      `${tookMinutes.toFixed(2)} minutes on ${processes} cores: ${Math.round(seeds / tookMinutes)} seeds a minute`,
+  );
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+function tallyOf(args: readonly string[]): Promise<Tally> {
+  return new Promise((resolve, reject) => {
+    const child = fork(fileURLToPath(import.meta.url), args);
+    child.once('message', (tally) => resolve(tally as Tally));
+    child.once('exit', (code) => reject(new Error(`a process with a share of the seeds ended with ${code}`)));
+  });
+}
+
+/** Seeds `from`, `from` + `step` and so on, until the time, the seeds or the failures are up. */
+async function share(from: number, step: number): Promise<Tally> {
+  const untilMs = Date.now() + Number(values.minutes ?? 1e9) * 60_000;
+  const seedsMax = Number(values.seeds ?? 1e9);
+  const counts = new Map<string, number>();
+  const tally: Tally = { seeds: 0, failed: 0, virtualMs: 0, counts: [] };
+  for (let seed = from; tally.seeds < seedsMax && Date.now() < untilMs; seed += step) {
+    if (tally.failed >= Number(values.failures)) break;
     const outcome = await simulate(seed);
-    virtualMs += outcome.virtualMs;
+    tally.seeds++;
+    tally.virtualMs += outcome.virtualMs;
     for (const [what, n] of [...outcome.counts, ['steps', outcome.steps] as const])
-      total.set(what, (total.get(what) ?? 0) + n);
+      counts.set(what, (counts.get(what) ?? 0) + n);
     if (outcome.failures.length === 0) continue;
-    failed++;
+    tally.failed++;
     console.log(`seed ${seed} fails; replay it with: npm run simulate:core -- --seed ${seed}`);
     for (const failure of outcome.failures.slice(0, 5)) console.log(`  ${failure}`);
   }
-  const minutes = (Date.now() - beganMs) / 60_000;
-  if (!values.quiet) for (const [what, n] of [...total].sort()) console.log(`${String(n).padStart(12)}  ${what}`);
-  console.log(
-    `${seeds} seeds, ${failed} failed, ${(virtualMs / 3_600_000).toFixed(1)} virtual hours in ${minutes.toFixed(2)} minutes: ${Math.round(seeds / minutes)} seeds a minute`,
-  );
-  process.exitCode = failed === 0 ? 0 : 1;
+  return { ...tally, counts: [...counts] };
 }
