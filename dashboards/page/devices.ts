@@ -153,7 +153,17 @@ export class Devices {
   #row(device: string): Row {
     const seen = h('span', { class: 'seen' });
     const about = h('span', { class: 'about' });
-    const mark = h('span', { class: 'mark', title: 'Nothing was said of this device', hidden: true }, 'unknown');
+    const mark = h(
+      'span',
+      {
+        class: 'mark',
+        title: 'Unknown device: nothing was said of it',
+        role: 'img',
+        'aria-label': 'unknown',
+        hidden: true,
+      },
+      '?',
+    );
     const button = h(
       'button',
       { type: 'button', 'aria-pressed': 'false', title: device, onclick: () => this.#handlers.onChoose(device) },
