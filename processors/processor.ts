@@ -49,7 +49,7 @@ export interface ProcessorTuning {
 
 /**
  * A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. Larger inserts
- * make fewer parts, and each row is merged less often (docs/decisions/003-store-cost.md); a reading is seen after half a second at most.
+ * make fewer parts, and each row is merged less often (docs/decisions/004-store-cost.md); a reading is seen after half a second at most.
  */
 const TUNING: ProcessorTuning = {
   inFlightBytesMax: 64 * 1024 * 1024,

@@ -21,7 +21,7 @@ import type { TableName } from './store.ts';
  * - *device* is a plain String: a LowCardinality dictionary suits up to some ten thousand values, and fleets are larger. Sorted by
  *   device it takes 0.1 bytes a row or less, and inserting it costs the same (0.23 against 0.26 µs a row). Metrics are few: LowCardinality.
  * - *Codecs*: `ZSTD` for values (2.6 bytes a row of noisy two-decimal ones; Gorilla 4.6). All other columns are sorted, constant or nearly
- *   so, and LZ4 does as well there for two thirds of a merge's CPU: migration 8 (docs/decisions/003-store-cost.md).
+ *   so, and LZ4 does as well there for two thirds of a merge's CPU: migration 8 (docs/decisions/004-store-cost.md).
  * - `partition`, `offset`, `index` say where on the log the message is: recovery resumes from what the table holds.
  * - *Compact parts* below 128 MiB: an insert then writes two files instead of thirty, a third faster and with two fsyncs.
  *

@@ -3,7 +3,7 @@ const MIB = 2 ** 20;
 /**
  * The engine's own configuration. It is made for a laptop that does other work as well: few background threads, small caches, and a
  * bound on memory. Figures in ARCHITECTURE.md. Parts are merged when there are ten rather than five of a size: each row is
- * rewritten less often (docs/decisions/003-store-cost.md).
+ * rewritten less often (docs/decisions/004-store-cost.md).
  */
 export function configXml(usersPath: string, memoryBytesMax: number): string {
   const cacheBytes = Math.round(Math.min(64 * MIB, memoryBytesMax / 16));
