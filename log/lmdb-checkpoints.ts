@@ -175,7 +175,9 @@ class LmdbCheckpoints implements Checkpoints {
 
     const chunks = Math.ceil(state.length / CHUNK_BYTES);
     const surplus: Uint8Array[] = [];
-    for (let c = chunks; old !== undefined && c < Math.ceil(old.stateBytes / CHUNK_BYTES); c++) {
+    // A damaged record may say any length; no state is longer than the map.
+    const oldChunks = Math.ceil(Math.min(old?.stateBytes ?? 0, MAP_BYTES) / CHUNK_BYTES);
+    for (let c = chunks; c < oldChunks; c++) {
       surplus.push(chunkKey(partition, slot, c));
     }
     for (let n = 1; this.#env.read((get) => get(changeKey(partition, slot, n))) !== undefined; n++) {

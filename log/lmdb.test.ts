@@ -101,3 +101,25 @@ checkpointsContract('LMDB', {
   largeBytes: 20 << 20,
   skips: { 'sees what another process saved': 'an LMDB environment has one process; a take-over is a restart' },
 });
+
+it('a checkpoint whose record says an absurd length is passed over, and its place is used again', async () => {
+  const dir = await freshDir();
+  const damaged: string[] = [];
+  const open = () => openLmdbCheckpoints({ dir, partitions: 1, onDamaged: ({ what }) => damaged.push(what) });
+  const first = await open();
+  for (const n of [1, 2]) await first.save(0, { offsetNext: n, state: Uint8Array.of(n) });
+  await first.close();
+  const env = openWritableEnv(dir, 1 << 30);
+  const key = Uint8Array.of(3, 0, 0, 1);
+  const record = env.read((get) => get(key))!;
+  // A bit of stateBytes that makes it 281 terabytes.
+  record[17] ^= 1;
+  await env.commit([[key, record]]);
+  await env.close();
+  const again = await open();
+  expect((await again.load(0))?.offsetNext).toBe(1);
+  expect(damaged).toHaveLength(1);
+  await again.save(0, { offsetNext: 3, state: Uint8Array.of(3) });
+  expect((await again.load(0))?.offsetNext).toBe(3);
+  await again.close();
+});

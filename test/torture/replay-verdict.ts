@@ -187,8 +187,9 @@ export async function judgeOperations(
     }
   }
   const rows = await rig.program.query<{ comment: string; id: string; n: string }>(
+    // One command may make two transitions: acknowledging an alarm that is latched clears it as well.
     `SELECT comment, id, count() AS n FROM sluice.alarm_events FINAL
-     WHERE startsWith(comment, 'note ${prefix}') GROUP BY comment, id HAVING n > 1`,
+     WHERE startsWith(comment, 'note ${prefix}') GROUP BY comment, id, transition HAVING n > 1`,
   );
   v.doubled += rows.length;
   for (const { comment, id, n } of rows) v.notes.push(`"${comment}" took effect on alarm ${id} ${n} times`);
