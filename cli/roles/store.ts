@@ -36,7 +36,8 @@ export async function openStoreRole(settings: Settings, logger: Logger): Promise
     logger,
   });
   return {
-    failed: new Promise(() => {}),
+    // The supervisor starts it again, which puts the part aside.
+    failed: store.corrupt,
     observed: recorder.observed,
     async close() {
       await stats.close();

@@ -6,14 +6,19 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Answer, type ServerIdentity } from './answer.ts';
-import { type Engine, quoteText, type RunOptions } from './engine.ts';
+import { type Engine, EngineError, quoteText, type RunOptions } from './engine.ts';
 import { BAD_ARGUMENTS, QUERY_PARAMETER_MISSING, READONLY, refusal, SYNTAX_ERROR } from './errors.ts';
 import { isStreamed } from './formats.ts';
 import { helloAnswer, isHello } from './handshake.ts';
 import { type Access, addParameter, decoded, type Request, readBody, readForm, readRequest } from './request.ts';
 import { isUnknown, readerRefusal, readStatement, type Statement } from './statement.ts';
 
+/** ClickHouse's code for a part that cannot be read. */
+const CORRUPTED_DATA = 246;
+
 export interface HttpOptions {
+  /** A part of a table cannot be read. The engine looks at its parts when it starts, and goes back to those it was merged from. */
+  onCorrupt(error: Error): void;
   engine: Engine;
   identity: ServerIdentity;
   access: Access;
@@ -52,6 +57,7 @@ export async function handle(options: HttpOptions, message: IncomingMessage, res
     options.counts.errors++;
     message.resume(); // Whatever of the body was not read must not stand in the way of the answer.
     answer.fail(error);
+    if (error instanceof EngineError && error.code === CORRUPTED_DATA) options.onCorrupt(error);
   }
 }
 

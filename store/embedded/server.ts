@@ -31,6 +31,8 @@ export interface EmbeddedStore {
   url: string;
   /** Counts since the start. */
   stats(): Counts;
+  /** Resolves when a part of a table turns out to be unreadable, as after a full disk; a start of the engine puts it aside. */
+  readonly corrupt: Promise<Error>;
   /** Takes no new connections, answers what is being worked at, then closes the engine. Idempotent. */
   close(): Promise<void>;
 }
@@ -52,8 +54,13 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const readsMax = Math.max(1, Math.min(8, poolThreads - writesMax));
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
   const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0, insertMs: 0, queryMs: 0 };
+  let onCorrupt: (error: Error) => void = () => {};
+  const corrupt = new Promise<Error>((resolve) => {
+    onCorrupt = resolve;
+  });
   const http = {
     engine,
+    onCorrupt,
     identity: { displayName: 'sluice', version: engine.version, timezone: engine.timezone },
     access: { writer: writer.username, password: writer.password, readOnly: options.readOnly ?? true },
     readerTimeMsMax: options.readerTimeMsMax ?? 60_000,
@@ -81,6 +88,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   return {
     url,
     stats: () => ({ ...counts }),
+    corrupt,
     close() {
       closing ??= stop(server).then(() => engine.close());
       return closing;
