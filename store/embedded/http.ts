@@ -19,6 +19,8 @@ const CORRUPTED_DATA = 246;
 export interface HttpOptions {
   /** A part of a table cannot be read. The engine looks at its parts when it starts, and goes back to those it was merged from. */
   onCorrupt(error: Error): void;
+  /** The store's folder. */
+  dir: string;
   engine: Engine;
   identity: ServerIdentity;
   access: Access;
@@ -57,7 +59,9 @@ export async function handle(options: HttpOptions, message: IncomingMessage, res
     options.counts.errors++;
     message.resume(); // Whatever of the body was not read must not stand in the way of the answer.
     answer.fail(error);
-    if (error instanceof EngineError && error.code === CORRUPTED_DATA) options.onCorrupt(error);
+    // Only where a file of our own is named: no statement of a reader's may end the store.
+    if (error instanceof EngineError && error.code === CORRUPTED_DATA && error.message.includes(options.dir))
+      options.onCorrupt(error);
   }
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { SluiceError } from '../../model/errors.ts';
 import type { Logger } from '../../model/logger.ts';
 import { readCredentials } from './credentials.ts';
@@ -55,12 +56,13 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
   const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0, insertMs: 0, queryMs: 0 };
   let onCorrupt: (error: Error) => void = () => {};
-  const corrupt = new Promise<Error>((resolve) => {
-    onCorrupt = resolve;
+  const corrupt = new Promise<Error>((settle) => {
+    onCorrupt = settle;
   });
   const http = {
     engine,
     onCorrupt,
+    dir: resolve(dir),
     identity: { displayName: 'sluice', version: engine.version, timezone: engine.timezone },
     access: { writer: writer.username, password: writer.password, readOnly: options.readOnly ?? true },
     readerTimeMsMax: options.readerTimeMsMax ?? 60_000,

@@ -10,6 +10,8 @@ export interface SpawnedStore {
   url: string;
   dir: string;
   credentials: Credentials;
+  /** Resolves with the exit code; 4 after a part that could not be read. */
+  ended: Promise<number | null>;
   /** Ends the process at once, as `kill -9` does. */
   kill(): Promise<void>;
   /** Lets it close; resolves with its exit code. */
@@ -25,6 +27,7 @@ const options = JSON.parse(process.argv[3]);
 try {
   const store = await startEmbeddedStore({ ...options, logger: silentLogger });
   process.send({ url: store.url });
+  store.corrupt.then(() => process.exit(4));
   process.once('SIGTERM', () => store.close().then(() => process.exit(0)));
   process.once('disconnect', () => process.exit(1));
 } catch (error) {
@@ -68,6 +71,7 @@ export async function spawnStore(
   return {
     url: answer.url,
     dir,
+    ended: exited.then(([code]) => code as number | null),
     credentials: readCredentials(dir),
     async kill() {
       child.kill('SIGKILL');
