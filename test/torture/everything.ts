@@ -40,7 +40,10 @@ alarms:
   - {name: often, kind: repeat, metric: level, above: 80, clear: 60, times: 2, withinMs: 10s}
   - {name: odd, kind: deviation, metric: t, method: mad, above: 2, samplesMin: 6, windowMs: 1m}
   - {name: silent, kind: silence, afterMs: 3s, graceMs: 1s, escalate: {afterMs: 2s, severity: critical}}
-  - {name: still, kind: silence, metric: level, afterMs: 1s, inhibitedBy: [silent]}
+  - {name: still, kind: silence, metric: level, afterMs: 1s, inhibitedBy: [silent, lost]}
+  - {name: lost, kind: silence, by: site, afterMs: 2s, graceMs: 1s, severity: critical}
+  - {name: line-lost, kind: silence, by: 'tag:line', afterMs: 2s, graceMs: 1s}
+  - {name: crowd, metric: level, above: 70, clear: 65, group: {by: site, times: 2, withinMs: 3s}}
   - {name: clock, kind: clock, aheadMs: 1h}
   - {name: dear, kind: expression, when: 'metrics.excess > 40.0 && device.site != ""', latch: reset, minIntervalMs: 500ms}
   - {name: full, kind: expression, when: 'rollup["1s"].level.max', above: 90, clear: 70}

@@ -1,8 +1,10 @@
 import { pipelineOptionsOf } from '../../cli/pipeline-options.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { LogFrame } from '../../log/log.ts';
+import { decodeFact, encodeFact, FACT_TOPIC } from '../../model/fact.ts';
 import { FrameReader } from '../../model/frame.ts';
-import { ALARMS, OPERATIONS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
+import { OPERATION_TOPIC } from '../../model/operation.ts';
+import { ALARMS, FACTS, OPERATIONS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
 import { GroupMerge } from '../../processors/groups/merge.ts';
 import { partialFrames } from '../../processors/groups/outgoing.ts';
 import { decodePartial } from '../../processors/groups/partial.ts';
@@ -41,12 +43,19 @@ export class LogReplay {
   /** Payloads of operations: on their topic, and by partition of TELEMETRY. */
   readonly operations: string[] = [];
   readonly operationsTaken: string[][] = Array.from({ length: PARTITIONS }, () => []);
+  /** What FACTS should hold, and what it does, without what was told again: by the partition that told it. */
+  readonly facts: string[][] = Array.from({ length: PARTITIONS }, () => []);
+  readonly factsLogged: string[][] = Array.from({ length: PARTITIONS }, () => []);
+  /** Facts on TELEMETRY, by partition there; one may have come more than once. */
+  readonly factsTaken: string[][] = Array.from({ length: PARTITIONS }, () => []);
   readonly #contents: LogContents;
   readonly #pipelines: PartitionPipeline[];
   readonly #merges: GroupMerge[];
   readonly #next = new Map<string, number>();
   /** The place of the newest message of PARTIALS, as #partials. */
   readonly #told: { offset: number; ordinal: number }[];
+  /** The same of FACTS, by partition. */
+  readonly #factTold = this.facts.map(() => ({ offset: -1, ordinal: -1 }));
 
   constructor(contents: LogContents, yaml: string) {
     this.#contents = contents;
@@ -70,6 +79,7 @@ export class LogReplay {
       for (const frame of await this.#fresh(TELEMETRY, p)) this.#telemetry(p, frame);
       for (const { bytes } of await this.#fresh(ALARMS, p)) this.eventsLogged[p].push(...textsOf(bytes));
       for (const { bytes } of await this.#fresh(PARTIALS, p)) this.#partial(p, bytes);
+      for (const { bytes } of await this.#fresh(FACTS, p)) for (const fact of payloadsOf(bytes)) this.#fact(p, fact);
     }
     for (const { bytes } of await this.#fresh(OPERATIONS, 0)) this.operations.push(...textsOf(bytes));
   }
@@ -83,12 +93,14 @@ export class LogReplay {
   }
 
   #telemetry(partition: number, { offset, bytes }: LogFrame): void {
-    this.operationsTaken[partition].push(...textsOf(bytes, '$op'));
+    this.operationsTaken[partition].push(...textsOf(bytes, OPERATION_TOPIC));
+    this.factsTaken[partition].push(...textsOf(bytes, FACT_TOPIC));
     const pipeline = this.#pipelines[partition];
     pipeline.process(offset, bytes, null, true);
-    const { blocks, alarmFrames, partials } = pipeline.take();
+    const { blocks, alarmFrames, partials, facts } = pipeline.take();
     for (const table of REPLAYED) for (const block of blocks[table]) this.#rows(table, readNative(block));
     for (const frame of alarmFrames) this.events[partition].push(...textsOf(frame));
+    this.facts[partition].push(...facts.map((fact) => Buffer.from(encodeFact(fact)).toString('utf8')));
     for (const { partition: to, frame } of partialFrames(partials, PARTITIONS)) {
       for (const bytes of payloadsOf(frame)) this.partials[to * PARTITIONS + partition].push(hexOf(bytes));
     }
@@ -105,6 +117,12 @@ export class LogReplay {
     }
   }
 
+  #fact(partition: number, bytes: Uint8Array): void {
+    if (isNew(decodeFact(bytes), this.#factTold[partition])) {
+      this.factsLogged[partition].push(Buffer.from(bytes).toString('utf8'));
+    }
+  }
+
   #partial(partition: number, frame: Uint8Array): void {
     const block = new RollupsBlock();
     const merge = this.#merges[partition];
@@ -112,15 +130,18 @@ export class LogReplay {
       const message = decodePartial(bytes);
       merge.take(message, (rollup) => block.add(rollup, partition));
       const at = partition * PARTITIONS + message.partition;
-      const told = this.#told[at];
-      const { offset, ordinal } = message;
-      if (offset < told.offset || (offset === told.offset && ordinal <= told.ordinal)) continue;
-      this.#told[at] = { offset, ordinal };
-      this.partialsLogged[at].push(hexOf(bytes));
+      if (isNew(message, this.#told[at])) this.partialsLogged[at].push(hexOf(bytes));
     }
     merge.endFrame((rollup) => block.add(rollup, partition));
     if (block.rows > 0) for (const bytes of block.finish()) this.#rows('rollups', readNative(bytes));
   }
+}
+
+/** Whether its place is behind the newest one so far, which it then becomes. */
+function isNew({ offset, ordinal }: { offset: number; ordinal: number }, told: { offset: number; ordinal: number }) {
+  if (offset < told.offset || (offset === told.offset && ordinal <= told.ordinal)) return false;
+  Object.assign(told, { offset, ordinal });
+  return true;
 }
 
 export function keyOf(table: ReplayedTable, row: NativeRow): string {

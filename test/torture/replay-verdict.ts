@@ -41,6 +41,8 @@ export async function judgeReplay(
   await judgeTiers(rig, v);
   sameList('alarm events of partition', replay.eventsLogged, replay.events, (wrong) => (v.wrongAlarms += wrong), v);
   sameList('partials to and from', replay.partialsLogged, replay.partials, (wrong) => (v.wrongRollups += wrong), v);
+  sameList('facts of partition', replay.factsLogged, replay.facts, (wrong) => (v.wrongAlarms += wrong), v);
+  judgeFacts(replay, v);
   if (!subscriberHeardAll) return;
   const missing = replay.events.flat().filter((text) => {
     const { id, subject, data } = JSON.parse(text);
@@ -50,6 +52,29 @@ export async function judgeReplay(
   v.wrongAlarms += missing.length;
   v.notes.push(`a subscriber did not hear ${missing.length} alarm events, ${missing[0]} for one`);
 }
+
+/** Each fact is in every partition but its own, and nothing there is of anybody else. A late one is settled by another look. */
+function judgeFacts(replay: LogReplay, v: Verdict): void {
+  for (const [partition, here] of replay.factsTaken.entries()) {
+    const taken = new Set(here);
+    for (const [from, told] of replay.facts.entries()) {
+      if (from === partition) continue;
+      const missing = told.filter((fact) => !taken.delete(fact));
+      if (missing.length === 0) continue;
+      v.lost += missing.length;
+      v.notes.push(
+        `${missing.length} facts of partition ${from} did not get into partition ${partition}: ${missing[0]}`,
+      );
+    }
+    if (taken.size === 0) continue;
+    v.doubled += taken.size;
+    v.notes.push(`partition ${partition} has ${taken.size} facts that nobody told: ${[...taken][0]}`);
+  }
+}
+
+/** Devices of a round, and its groups: `r1-d2`, `site=r1-north`, `site:r1-north`. */
+const roundPattern = (prefix: string): string => `(^|[=:])${prefix}`;
+const isOfRound = (device: string, prefix: string): boolean => new RegExp(roundPattern(prefix)).test(device);
 
 /** Rows under FINAL of this round's devices and groups. Resolves with how many differ. */
 async function judgeTable(
@@ -61,7 +86,7 @@ async function judgeTable(
 ): Promise<number> {
   const name = table === 'devices' ? 'id' : 'device';
   const wanted = new Map<string, NativeRow>();
-  for (const [key, row] of replay.tables[table]) if (String(row[name]).startsWith(prefix)) wanted.set(key, row);
+  for (const [key, row] of replay.tables[table]) if (isOfRound(String(row[name]), prefix)) wanted.set(key, row);
   if (replay.tables[table].size === 0) return 0;
   const columns = [...new Set([...replay.tables[table].values()].flatMap((row) => Object.keys(row)))].sort();
   const selected = columns.map((c) =>
@@ -70,7 +95,7 @@ async function judgeTable(
   const only = table === 'readings' ? ' AND bitAnd(flags, 2) != 0' : '';
   const tiers = table === 'rollups' ? " AND window != '1m'" : '';
   const rows = await rig.program.query<NativeRow>(
-    `SELECT ${selected.join(', ')} FROM sluice.${table} FINAL WHERE startsWith(${name}, '${prefix}')${only}${tiers}`,
+    `SELECT ${selected.join(', ')} FROM sluice.${table} FINAL WHERE match(${name}, '${roundPattern(prefix)}')${only}${tiers}`,
   );
   let wrong = 0;
   const note = (text: string): void => {
@@ -159,6 +184,24 @@ async function judgeTiers(rig: Rig, v: Verdict): Promise<void> {
   if (rows.length === 0) return;
   const [first] = rows.map(({ device }) => rows.filter((row) => row.device === device));
   v.notes.push(`${rows.length} rows of the tier are not what its window gives: ${JSON.stringify(first)}`);
+}
+
+/** Operations that are not yet in every partition that they concern. */
+export function missingOperations(replay: LogReplay, operators: Operators): number {
+  const taken = replay.operationsTaken.map(countOf);
+  return operators.taken.filter((operation) => partitionsOf(operation).some((p) => !taken[p].has(operation.id))).length;
+}
+
+/** Facts on their topic that are not yet in every other partition. */
+export function missingFacts(replay: LogReplay): number {
+  let missing = 0;
+  for (const [partition, here] of replay.factsTaken.entries()) {
+    const taken = new Set(here);
+    for (const [from, told] of replay.factsLogged.entries()) {
+      if (from !== partition) missing += told.filter((fact) => !taken.has(fact)).length;
+    }
+  }
+  return missing;
 }
 
 /** Each operation that was answered is on the log in every partition that it concerns, and has taken effect, once. */

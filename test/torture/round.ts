@@ -4,9 +4,10 @@ import { randomOf } from '../../processors/testing/scenario.ts';
 import { eventually } from '../program.ts';
 import { type Disturbance, disturb, interruptsSubscribers } from './disturbances.ts';
 import { RememberingDevice, TroubledStream } from './fleet.ts';
+import type { LogReplay } from './log-replay.ts';
 import { Operators } from './operators.ts';
 import { TortureOracle } from './oracle.ts';
-import { judgeOperations } from './replay-verdict.ts';
+import { judgeOperations, missingFacts, missingOperations } from './replay-verdict.ts';
 import type { Rig } from './rig.ts';
 import { isClean, judgeLog, judgeTables, type Verdict } from './verdict.ts';
 
@@ -105,10 +106,14 @@ export async function runRound(rig: Rig, options: RoundOptions): Promise<RoundRe
     const frames = await rig.contents.telemetry(telemetryFrom);
     for (const frame of frames) oracle.frame(frame);
     const heardAll = !interruptsSubscribers(plan);
+    if (rig.replay !== null && operators !== null) await operationsTaken(rig.replay, operators);
     const verdict = await judgeWhenSettled(rig, prefix, oracle, alarmsFrom, heardAll);
     const sent = all.map(({ id, offered }) => ({ device: id, payloads: offered }));
     judgeLog(frames.flat(), sent, sentBy(result, prefix, baseMs, kind.stepMs), verdict);
-    if (rig.replay !== null && operators !== null) await judgeOperations(rig, rig.replay, operators, prefix, verdict);
+    if (rig.replay !== null && operators !== null) {
+      const { replay } = rig;
+      await whenClean(verdict, (into) => judgeOperations(rig, replay, operators, prefix, into));
+    }
     await balance(rig, verdict);
     for (const device of all)
       if (device.unexpected > 0) verdict.notes.push(`${device.id} got acknowledgements out of order`);
@@ -187,6 +192,35 @@ async function inService(rig: Rig, probe: RememberingDevice): Promise<void> {
     },
     RECOVERY_MS,
   );
+}
+
+/**
+ * Until the doors have taken all operations and facts, or long enough. On Kafka the place of a killed door in its group is free only when
+ * its session has ended; what is missing then is told by the verdict.
+ */
+async function operationsTaken(replay: LogReplay, operators: Operators): Promise<void> {
+  const untilMs = Date.now() + RECOVERY_MS;
+  do {
+    await replay.advance();
+    if (missingOperations(replay, operators) + missingFacts(replay) === 0) return;
+    await sleep(300);
+  } while (Date.now() < untilMs);
+}
+
+/** Rows follow what is on the log by a moment. Adds to the verdict what is still wrong at the end. */
+async function whenClean(verdict: Verdict, judge: (into: Verdict) => Promise<void>): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const found: Verdict = { ...verdict, lost: 0, doubled: 0, notes: [] };
+    await judge(found);
+    if (found.lost + found.doubled > 0 && tries < 20) {
+      await sleep(300);
+      continue;
+    }
+    verdict.lost += found.lost;
+    verdict.doubled += found.doubled;
+    verdict.notes.push(...found.notes);
+    return;
+  }
 }
 
 /** The program's own books. They are written along with the work, so that they may be behind it for a moment. */
