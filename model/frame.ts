@@ -175,9 +175,11 @@ export class FrameReader {
   payloadStart = 0;
   payloadEnd = 0;
   #at = 0;
+  #view: DataView = viewOf(this.bytes);
 
   reset(frame: Uint8Array): void {
     this.bytes = frame;
+    this.#view = viewOf(frame);
     this.index = -1;
     this.#at = 0;
   }
@@ -227,8 +229,11 @@ export class FrameReader {
       const width = info === 24 ? 1 : info === 25 ? 2 : info === 26 ? 4 : info === 27 ? 8 : 0;
       if (width === 0) this.#malformed(`length form ${info} is not taken (indefinite or reserved)`);
       if (this.#at + width > bytes.length) this.#malformed('ends inside a head');
-      value = 0;
-      for (let i = 0; i < width; i++) value = value * 256 + bytes[this.#at + i];
+      if (width === 8) value = this.#view.getUint32(this.#at) * 2 ** 32 + this.#view.getUint32(this.#at + 4);
+      else {
+        value = 0;
+        for (let i = 0; i < width; i++) value = value * 256 + bytes[this.#at + i];
+      }
       this.#at += width;
       if (value > Number.MAX_SAFE_INTEGER) this.#malformed('integer above 2^53');
     }

@@ -1,3 +1,4 @@
+import { viewOf } from '../model/byte-view.ts';
 import { withRoom } from './columns.ts';
 
 const utf8 = new TextEncoder();
@@ -21,6 +22,7 @@ export class Devices {
   #length = new Int32Array(512);
   #device = new Int32Array(512);
   #bytes = new Uint8Array(16 * 1024);
+  #view = new DataView(this.#bytes.buffer);
   #bytesUsed = 0;
 
   name(device: number): string {
@@ -29,21 +31,26 @@ export class Devices {
 
   /** The number of the device whose id is `bytes[start, end)`; a new one when it was never seen. */
   find(bytes: Uint8Array, start: number, end: number): number {
-    // FNV-1a, 32 bits, with a finishing mix because the table's size is a power of two.
-    let hash = 0x811c9dc5;
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
-    hash ^= hash >>> 15;
+    const view = viewOf(bytes);
+    const hash = hashOf(view, start, end);
     const mask = this.#table.length - 1;
     const length = end - start;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const entry = this.#table[slot] - 1;
       if (entry < 0) return this.#insert(hash, bytes, start, end);
       if (this.#hash[entry] !== hash || this.#length[entry] !== length) continue;
-      const kept = this.#start[entry];
-      let i = 0;
-      while (i < length && this.#bytes[kept + i] === bytes[start + i]) i++;
-      if (i === length) return this.#device[entry];
+      if (this.#isSame(this.#start[entry], view, start, end)) return this.#device[entry];
     }
+  }
+
+  /** Whether the bytes kept from `at` on are those of `view[start, end)`. */
+  #isSame(at: number, view: DataView, start: number, end: number): boolean {
+    const kept = this.#view;
+    let from = start;
+    let i = at;
+    for (; from + 4 <= end; from += 4, i += 4) if (kept.getInt32(i) !== view.getInt32(from)) return false;
+    for (; from < end; from++, i++) if (kept.getUint8(i) !== view.getUint8(from)) return false;
+    return true;
   }
 
   /** The number of a device by its name, −1 when it was never seen. */
@@ -71,6 +78,7 @@ export class Devices {
     this.#length = withRoom(this.#length, entry, 0);
     this.#device = withRoom(this.#device, entry, 0);
     this.#bytes = withRoom(this.#bytes, this.#bytesUsed + length, 0);
+    this.#view = new DataView(this.#bytes.buffer);
     this.#hash[entry] = hash;
     this.#start[entry] = this.#bytesUsed;
     this.#length[entry] = length;
@@ -93,4 +101,17 @@ export class Devices {
     this.#table = new Int32Array(this.#table.length * 2);
     for (let entry = 0; entry < this.#entries; entry++) this.#place(this.#hash[entry], entry);
   }
+}
+
+/** A hash of `view[start, end)`, 32 bits, four bytes at a time; mixed in the end because the table's size is a power of two. */
+function hashOf(view: DataView, start: number, end: number): number {
+  let hash = end - start;
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    hash = Math.imul(hash ^ view.getInt32(at), 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  for (; at < end; at++) hash = Math.imul(hash ^ view.getUint8(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return hash ^ (hash >>> 13);
 }

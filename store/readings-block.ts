@@ -10,15 +10,12 @@ import {
   TIME_MS_MIN,
   writeInt64,
 } from './native.ts';
+import { type SeriesNames, SeriesRanks } from './series-ranks.ts';
+
+export type { SeriesNames };
 
 /** The partition of `readings` and of `quarantine` is a day (UTC) of `received`. */
 export const DAY_MS = 86_400_000;
-
-/** Names of the series that a worker has given small dense integers. A series keeps its names for as long as a block lives. */
-export interface SeriesNames {
-  device(series: number): string;
-  metric(series: number): string;
-}
 
 /** The bits of the column `flags`. */
 export const FLAG_UNTIMED = 1;
@@ -44,21 +41,23 @@ function writeArrival(words: Uint32Array, at: number, offset: number, index: num
 /**
  * Rows of `readings`, all of one partition of the log.
  *
- * Rows are kept as they came, in one typed array a column, with a count for each series. `finish` puts them in the order of the
- * table's key without comparing rows: the series are kept sorted by name, a counting sort gathers the rows of each, and
- * within a series rows come in order of time as a rule, so that only a series that has gone back in time is sorted.
+ * Rows are kept as they came, in one typed array a column, and what the rows of a message share once for each message. `finish` puts
+ * them in the order of the table's key without comparing rows: series are kept sorted by name, a counting sort gathers the rows of
+ * each, and within a series rows come in order of time as a rule, so that only a series that has gone back in time is sorted.
+ *
+ *     row ─▶ place    of its series among those of this block: count, newest ts      (columns by place, as many as the block has)
+ *        └─▶ message  received, offset, index                                        (columns by message)
+ *     series ─▶ place, rank                                                          (columns by series, as many as are known)
  */
 export class ReadingsBlock {
   rows = 0;
   readonly #names: SeriesNames;
   readonly #partition: number;
   #capacity = 4096;
-  #series = new Uint32Array(this.#capacity);
+  #placeOf = new Uint32Array(this.#capacity);
   #ts = new Float64Array(this.#capacity);
   #value = new Float64Array(this.#capacity);
-  #received = new Float64Array(this.#capacity);
-  #offset = new Float64Array(this.#capacity);
-  #index = new Uint32Array(this.#capacity);
+  #messageOf = new Uint32Array(this.#capacity);
   #flags = new Uint8Array(this.#capacity);
   /** Rows that have a text, and their texts. */
   #texts = new Map<number, string>();
@@ -66,16 +65,28 @@ export class ReadingsBlock {
   #dayFirst = Number.POSITIVE_INFINITY;
   #dayLast = Number.NEGATIVE_INFINITY;
 
-  // By series.
-  #counts = new Uint32Array(64);
-  #tsLast = new Float64Array(64).fill(Number.NEGATIVE_INFINITY);
-  #backwards = new Uint8Array(64);
+  // By message.
+  #messages = 0;
+  #received = new Float64Array(1024);
+  #offset = new Float64Array(1024);
+  #index = new Uint32Array(1024);
+
+  // By place.
+  #places = 0;
+  #seriesAt = new Uint32Array(1024);
+  #counts = new Uint32Array(1024);
+  #tsLast = new Float64Array(1024);
+  #backwards = new Uint8Array(1024);
+
+  // By series; a place is counted from 1, 0 for a series that has none in this block.
   #known = 0;
-  #ranked: number[] = [];
+  #place = new Uint32Array(64);
+  readonly #ranks: SeriesRanks;
 
   constructor(names: SeriesNames, partition: number) {
     this.#names = names;
     this.#partition = partition;
+    this.#ranks = new SeriesRanks(names);
   }
 
   add(
@@ -90,27 +101,69 @@ export class ReadingsBlock {
     derived = false,
   ): void {
     if (!(tsMs >= TIME_MS_MIN && tsMs <= TIME_MS_MAX)) assertTimeMs(tsMs, 'ts');
-    if (!(receivedMs >= TIME_MS_MIN && receivedMs <= TIME_MS_MAX)) assertTimeMs(receivedMs, 'received');
+    let message = this.#messages - 1;
+    if (
+      message < 0 ||
+      this.#index[message] !== index ||
+      this.#offset[message] !== offset ||
+      this.#received[message] !== receivedMs
+    )
+      message = this.#addMessage(receivedMs, offset, index);
     if (this.rows === this.#capacity) this.#growRows();
-    if (series >= this.#known) this.#growSeries(series);
+    let place = series < this.#known ? this.#place[series] - 1 : -1;
+    if (place < 0) place = this.#addPlace(series);
     const row = this.rows++;
-    this.#series[row] = series;
+    this.#placeOf[row] = place;
     this.#ts[row] = tsMs;
     this.#value[row] = value;
-    this.#received[row] = receivedMs;
-    this.#offset[row] = offset;
-    this.#index[row] = index;
+    this.#messageOf[row] = message;
     const flags = (untimed ? FLAG_UNTIMED : 0) | (derived ? FLAG_DERIVED : 0);
     this.#flags[row] = flags;
     if (flags !== 0) this.#anyFlags = true;
     if (text !== '') this.#texts.set(row, text);
+    this.#counts[place]++;
+    const last = this.#tsLast[place];
+    if (tsMs > last) this.#tsLast[place] = tsMs;
+    else if (tsMs < last || !untimed) this.#backwards[place] = 1;
+  }
+
+  #addMessage(receivedMs: number, offset: number, index: number): number {
+    assertTimeMs(receivedMs, 'received');
+    const message = this.#messages++;
+    if (message === this.#index.length) {
+      this.#received = grown(this.#received, new Float64Array(message * 2));
+      this.#offset = grown(this.#offset, new Float64Array(message * 2));
+      this.#index = grown(this.#index, new Uint32Array(message * 2));
+    }
+    this.#received[message] = receivedMs;
+    this.#offset[message] = offset;
+    this.#index[message] = index;
     const day = Math.floor(receivedMs / DAY_MS);
     if (day < this.#dayFirst) this.#dayFirst = day;
     if (day > this.#dayLast) this.#dayLast = day;
-    this.#counts[series]++;
-    const last = this.#tsLast[series];
-    if (tsMs > last) this.#tsLast[series] = tsMs;
-    else if (tsMs < last || !untimed) this.#backwards[series] = 1;
+    return message;
+  }
+
+  #addPlace(series: number): number {
+    if (series >= this.#known) {
+      this.#known = series + 1;
+      let capacity = this.#place.length;
+      while (capacity <= series) capacity *= 2;
+      if (capacity > this.#place.length) this.#place = grown(this.#place, new Uint32Array(capacity));
+    }
+    const place = this.#places++;
+    if (place === this.#counts.length) {
+      this.#seriesAt = grown(this.#seriesAt, new Uint32Array(place * 2));
+      this.#counts = grown(this.#counts, new Uint32Array(place * 2));
+      this.#tsLast = grown(this.#tsLast, new Float64Array(place * 2));
+      this.#backwards = grown(this.#backwards, new Uint8Array(place * 2));
+    }
+    this.#place[series] = place + 1;
+    this.#seriesAt[place] = series;
+    this.#counts[place] = 0;
+    this.#tsLast[place] = Number.NEGATIVE_INFINITY;
+    this.#backwards[place] = 0;
+    return place;
   }
 
   /** A row came too late for a window; rows count from 0 since the last `finish`. */
@@ -122,24 +175,22 @@ export class ReadingsBlock {
   /** One block for each day (UTC) of `received`, the partition of the table, each sorted by the table's key. */
   finish(): Uint8Array<ArrayBuffer>[] {
     if (this.rows === 0) return [];
-    this.#rank();
-    const used = this.#ranked.filter((s) => this.#counts[s] > 0);
-    const order = this.#order(used);
-    const dictionaries = this.#dictionaries(used);
+    const ranked = this.#ranks.sorted(this.#seriesAt.subarray(0, this.#places), this.#known);
+    const places = ranked.map((series) => this.#place[series] - 1);
+    const order = this.#order(places);
+    const dictionaries = this.#dictionaries(places);
     const blocks: Uint8Array<ArrayBuffer>[] = [];
     if (this.#dayFirst === this.#dayLast) blocks.push(this.#encode(order, dictionaries));
     else {
       for (let day = this.#dayFirst; day <= this.#dayLast; day++) {
-        const ofDay = order.filter((row) => Math.floor(this.#received[row] / DAY_MS) === day);
+        const ofDay = order.filter((row) => Math.floor(this.#received[this.#messageOf[row]] / DAY_MS) === day);
         if (ofDay.length > 0) blocks.push(this.#encode(ofDay, dictionaries));
       }
     }
-    for (const s of used) {
-      this.#counts[s] = 0;
-      this.#tsLast[s] = Number.NEGATIVE_INFINITY;
-      this.#backwards[s] = 0;
-    }
+    for (const series of ranked) this.#place[series] = 0;
     this.rows = 0;
+    this.#places = 0;
+    this.#messages = 0;
     this.#texts.clear();
     this.#anyFlags = false;
     this.#dayFirst = Number.POSITIVE_INFINITY;
@@ -147,29 +198,22 @@ export class ReadingsBlock {
     return blocks;
   }
 
-  /** Brings the sorted list of series up to the ones that have come since. */
-  #rank(): void {
-    if (this.#ranked.length === this.#known) return;
-    const { device, metric } = namesOf(this.#names);
-    for (let s = this.#ranked.length; s < this.#known; s++) this.#ranked.push(s);
-    this.#ranked.sort((a, b) => compare(device(a), device(b)) || compare(metric(a), metric(b)));
-  }
-
-  /** The rows in the order of the table's key: device, metric, ts, arrival. */
-  #order(used: readonly number[]): Uint32Array {
-    const next = new Uint32Array(this.#known);
+  /** The rows in the order of the table's key: device, metric, ts, arrival. `places` are ranked. */
+  #order(places: Uint32Array): Uint32Array {
+    const next = new Uint32Array(places.length);
     let start = 0;
-    for (const s of used) {
-      next[s] = start;
-      start += this.#counts[s];
+    for (let i = 0; i < places.length; i++) {
+      next[places[i]] = start;
+      start += this.#counts[places[i]];
     }
     const order = new Uint32Array(this.rows);
-    const series = this.#series;
-    for (let row = 0; row < this.rows; row++) order[next[series[row]]++] = row;
-    for (const s of used) {
-      if (this.#backwards[s] === 0) continue;
+    const placeOf = this.#placeOf;
+    for (let row = 0; row < this.rows; row++) order[next[placeOf[row]]++] = row;
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i];
+      if (this.#backwards[place] === 0) continue;
       order
-        .subarray(next[s] - this.#counts[s], next[s])
+        .subarray(next[place] - this.#counts[place], next[place])
         .sort(
           (a, b) =>
             this.#ts[a] - this.#ts[b] || (this.#flags[a] & FLAG_UNTIMED) - (this.#flags[b] & FLAG_UNTIMED) || a - b,
@@ -178,29 +222,31 @@ export class ReadingsBlock {
     return order;
   }
 
-  #dictionaries(used: readonly number[]): Dictionaries {
-    const { device, metric } = namesOf(this.#names);
+  #dictionaries(places: Uint32Array): Dictionaries {
+    const names = this.#names;
     const devices = new StringColumn();
-    const deviceOf = new Uint32Array(this.#known);
+    const deviceOf = new Uint32Array(places.length);
     const metrics = new StringColumn();
-    const metricOf = new Uint32Array(this.#known);
+    const metricOf = new Uint32Array(places.length);
     const metricIndex = new Map<string, number>();
     let deviceLast: string | null = null;
-    for (const s of used) {
-      const name = device(s);
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i];
+      const series = this.#seriesAt[place];
+      const name = names.device(series);
       if (name !== deviceLast) {
         devices.push(name);
         deviceLast = name;
       }
-      deviceOf[s] = devices.count - 1;
-      const metricName = metric(s);
+      deviceOf[place] = devices.count - 1;
+      const metricName = names.metric(series);
       let at = metricIndex.get(metricName);
       if (at === undefined) {
         at = metrics.count;
         metricIndex.set(metricName, at);
         metrics.push(metricName);
       }
-      metricOf[s] = at;
+      metricOf[place] = at;
     }
     const deviceCount = devices.count;
     const metricCount = metrics.count;
@@ -218,14 +264,15 @@ export class ReadingsBlock {
     const index = new Uint32Array(rows);
     for (let i = 0; i < rows; i++) {
       const row = order[i];
-      const series = this.#series[row];
-      device[i] = d.deviceOf[series];
-      metric[i] = d.metricOf[series];
+      const place = this.#placeOf[row];
+      device[i] = d.deviceOf[place];
+      metric[i] = d.metricOf[place];
       writeInt64(ts, i, this.#ts[row]);
       value[i] = this.#value[row];
-      writeInt64(received, i, this.#received[row]);
-      writeInt64(offset, i, this.#offset[row]);
-      index[i] = this.#index[row];
+      const message = this.#messageOf[row];
+      writeInt64(received, i, this.#received[message]);
+      writeInt64(offset, i, this.#offset[message]);
+      index[i] = this.#index[message];
     }
     return encodeBlock(rows, [
       lowCardinalityColumn('device', d.devices, d.deviceCount, device, rows),
@@ -258,7 +305,8 @@ export class ReadingsBlock {
         if (this.#flags[row] === 0) continue;
         flags[i] = this.#flags[row];
         if ((flags[i] & FLAG_UNTIMED) === 0) continue;
-        writeArrival(arrival, i, this.#offset[row], this.#index[row]);
+        const message = this.#messageOf[row];
+        writeArrival(arrival, i, this.#offset[message], this.#index[message]);
       }
     }
     return [fixedColumn('arrival', 'UInt64', arrival, rows * 2), fixedColumn('flags', 'UInt8', flags, rows)];
@@ -266,23 +314,11 @@ export class ReadingsBlock {
 
   #growRows(): void {
     this.#capacity *= 2;
-    this.#series = grown(this.#series, new Uint32Array(this.#capacity));
+    this.#placeOf = grown(this.#placeOf, new Uint32Array(this.#capacity));
     this.#ts = grown(this.#ts, new Float64Array(this.#capacity));
     this.#value = grown(this.#value, new Float64Array(this.#capacity));
-    this.#received = grown(this.#received, new Float64Array(this.#capacity));
-    this.#offset = grown(this.#offset, new Float64Array(this.#capacity));
-    this.#index = grown(this.#index, new Uint32Array(this.#capacity));
+    this.#messageOf = grown(this.#messageOf, new Uint32Array(this.#capacity));
     this.#flags = grown(this.#flags, new Uint8Array(this.#capacity));
-  }
-
-  #growSeries(series: number): void {
-    this.#known = series + 1;
-    if (series < this.#counts.length) return;
-    let capacity = this.#counts.length;
-    while (capacity <= series) capacity *= 2;
-    this.#counts = grown(this.#counts, new Uint32Array(capacity));
-    this.#tsLast = grown(this.#tsLast, new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY));
-    this.#backwards = grown(this.#backwards, new Uint8Array(capacity));
   }
 }
 
@@ -293,15 +329,6 @@ interface Dictionaries {
   metrics: Uint8Array;
   metricCount: number;
   metricOf: Uint32Array;
-}
-
-function namesOf(names: SeriesNames) {
-  return { device: (s: number) => names.device(s), metric: (s: number) => names.metric(s) };
-}
-
-/** By UTF-16 units: where that differs from the engine's order by bytes, the engine sorts again. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function grown<T extends Uint8Array | Uint32Array | Float64Array>(from: T, to: T): T {
