@@ -15,25 +15,47 @@ const SESSION_MS_MAX_DEFAULT = DAY_MS;
 const pattern = checkedText('A name; `*` stands for any run of characters.', patternProblem);
 
 type Kind = WindowSpec['kind'];
-type Own = 'sizeMs' | 'hopMs' | 'gapMs' | 'sizeMaxMs' | 'count' | 'state' | 'allowedLatenessMs' | 'everyMs';
+type Own =
+  | 'sizeMs'
+  | 'hopMs'
+  | 'gapMs'
+  | 'sizeMaxMs'
+  | 'count'
+  | 'state'
+  | 'allowedLatenessMs'
+  | 'everyMs'
+  | 'readingsMax';
 
 /** What each kind needs, and what it takes besides. */
 const KINDS: Readonly<Record<Kind, { needs: readonly Own[]; takes: readonly Own[] }>> = {
   tumbling: { needs: ['sizeMs'], takes: ['allowedLatenessMs', 'everyMs'] },
   hopping: { needs: ['sizeMs', 'hopMs'], takes: ['allowedLatenessMs', 'everyMs'] },
-  sliding: { needs: ['sizeMs'], takes: ['allowedLatenessMs'] },
+  sliding: { needs: ['sizeMs'], takes: ['allowedLatenessMs', 'readingsMax'] },
   session: { needs: ['gapMs'], takes: ['sizeMaxMs', 'allowedLatenessMs', 'everyMs'] },
-  count: { needs: ['count'], takes: ['everyMs'] },
-  state: { needs: ['state'], takes: ['everyMs'] },
+  count: { needs: ['count'], takes: ['everyMs', 'readingsMax'] },
+  state: { needs: ['state'], takes: ['everyMs', 'readingsMax'] },
 };
 const KIND_NAMES = Object.keys(KINDS) as Kind[];
-const OWN: readonly Own[] = ['sizeMs', 'hopMs', 'gapMs', 'sizeMaxMs', 'count', 'state', 'allowedLatenessMs', 'everyMs'];
+const OWN: readonly Own[] = [
+  'sizeMs',
+  'hopMs',
+  'gapMs',
+  'sizeMaxMs',
+  'count',
+  'state',
+  'allowedLatenessMs',
+  'everyMs',
+  'readingsMax',
+];
 
 /** Why a kind has no use for a setting that others have. */
 const WHY: Partial<Record<`${Kind} ${Own}`, string>> = {
   'count allowedLatenessMs': 'one more reading would shift every count after it; raise outOfOrderMs instead',
   'state allowedLatenessMs': 'a late state would split what was given out; raise outOfOrderMs instead',
   'sliding everyMs': 'each reading gives its result already',
+  'tumbling readingsMax': 'its state is one row of aggregates, however many readings it has',
+  'hopping readingsMax': 'its state is one row of aggregates for each hop, however many readings it has',
+  'session readingsMax': 'its state is one row of aggregates, however many readings it has',
   'session sizeMs': 'write gapMs, and sizeMaxMs for its greatest length',
 };
 
@@ -118,6 +140,20 @@ const windowItem = section('One window: its rollups have its name in the column 
   )
     .nullable()
     .prefault(null),
+  seriesMax: integer(
+    'Most series, pairs of device and metric, of one partition that the window takes; null sets no bound besides `processors.seriesMax`. Those that come first are taken. Readings of further ones are stored and not in this window; they are counted, and told of in /health, in /metrics and once in the log.',
+    1,
+    100_000_000,
+  )
+    .nullable()
+    .prefault(null),
+  readingsMax: integer(
+    'Sliding, count and state: most readings of a series (state: of a device) that are held; null is 100,000. Where more come, the oldest leave before their time: a sliding result is made of the newest that are held, and count and state windows take their oldest without waiting for others to come out of order. Counted in /metrics.',
+    2,
+    10_000_000,
+  )
+    .nullable()
+    .prefault(null),
   keepMs: keepMs('window'),
 });
 
@@ -154,12 +190,15 @@ const EXAMPLE: Readonly<Record<Own, string>> = {
   state: 'the metric that tells the state',
   allowedLatenessMs: '1m',
   everyMs: '10s',
+  readingsMax: '100000',
 };
 
 function specOf(item: Item): WindowSpec {
-  const { name, by, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs } = item;
+  const { name, by, metrics, devices, where, aggregates, outOfOrderMs, everyMs, seriesMax, keepMs } = item;
   const allowedLatenessMs = item.allowedLatenessMs ?? LATENESS_MS_DEFAULT;
-  const base = { ...WINDOW_DEFAULTS, name, by, metrics, devices, where, aggregates, outOfOrderMs, everyMs, keepMs };
+  const readingsMax = item.readingsMax ?? WINDOW_DEFAULTS.readingsMax;
+  const own = { outOfOrderMs, everyMs, seriesMax, readingsMax, keepMs };
+  const base = { ...WINDOW_DEFAULTS, name, by, metrics, devices, where, aggregates, ...own };
   // What a kind needs is there: checkKinds has seen to it.
   const sizeMs = item.sizeMs as number;
   switch (item.kind) {

@@ -81,6 +81,14 @@ describe('reasons', () => {
       /^2 of 3 partitions know as many series as they may: 7 readings .* raise processors\.seriesMax/,
     ],
     [
+      'a window with as many series as it may',
+      processor({
+        windowReadingsBeyond: { '1m': 9 },
+        state: { devices: 1, series: 4, bytes: {}, windowsOpen: {}, windowSeriesBeyond: { '1m': 2, '1h': 0 } },
+      }),
+      /^the window 1m takes as many series as it may: 2 further ones are not in it, whose 9 readings .* raise its seriesMax/,
+    ],
+    [
       'paused sockets',
       door({
         socketsPaused: 120,

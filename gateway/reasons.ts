@@ -105,6 +105,13 @@ function processorFindings(record: ProcessorStats, { down, degraded }: Findings)
       `${record.state?.partitionsFull} of ${record.partitions.length} partitions know as many series as they may: ${record.readingsBeyond} readings of further ones were stored, and entered no window and no rule; raise processors.seriesMax, or find the devices that invent metric names`,
     );
   }
+  for (const [window, series] of Object.entries(record.state?.windowSeriesBeyond ?? {})) {
+    if (series === 0) continue;
+    const readings = record.windowReadingsBeyond?.[window] ?? 0;
+    degraded.push(
+      `the window ${window} takes as many series as it may: ${series} further ones are not in it, whose ${readings} readings were stored; raise its seriesMax, or narrow its metrics and devices`,
+    );
+  }
   if (log) logFindings(log, degraded);
 }
 

@@ -110,6 +110,24 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
   labelled('gauge', 'sluice_processor_windows_open', 'Windows that are open, by their name', (r) =>
     byKey('window', r.state?.windowsOpen),
   ),
+  labelled('gauge', 'sluice_processor_window_series', 'Series that a window takes', (r) =>
+    byKey('window', r.state?.windowSeries),
+  ),
+  labelled('gauge', 'sluice_processor_window_series_beyond', 'Series beyond the bound of a window', (r) =>
+    byKey('window', r.state?.windowSeriesBeyond),
+  ),
+  labelled(
+    'counter',
+    'sluice_processor_window_readings_beyond_total',
+    'Readings of series beyond the bound of a window',
+    (r) => byKey('window', r.windowReadingsBeyond),
+  ),
+  labelled(
+    'counter',
+    'sluice_processor_window_readings_displaced_total',
+    'Readings that left a window before their time',
+    (r) => byKey('window', r.windowReadingsDisplaced),
+  ),
 ];
 
 export const STORE: readonly Family<StoreStats>[] = [

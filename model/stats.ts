@@ -114,6 +114,9 @@ export interface StateStats {
   bytes: Record<string, number>;
   /** Windows that are open, by name. */
   windowsOpen: Record<string, number>;
+  /** By window, series that it takes, and those beyond its seriesMax; absent in the records of an older version. */
+  windowSeries?: Record<string, number>;
+  windowSeriesBeyond?: Record<string, number>;
 }
 
 export interface ProcessorStats {
@@ -144,6 +147,9 @@ export interface ProcessorStats {
   readingsAhead?: number;
   /** Readings of series beyond processors.seriesMax: stored, and taken by no window and no rule. */
   readingsBeyond?: number;
+  /** By window: readings of series beyond its seriesMax, and readings that its readingsMax made leave before their time. */
+  windowReadingsBeyond?: Record<string, number>;
+  windowReadingsDisplaced?: Record<string, number>;
   /** What operators did, alarms that began to chatter, groups that stand for many, transitions that nobody was told of. */
   alarmsOperated?: number;
   alarmsChattering?: number;

@@ -25,6 +25,13 @@ export interface WindowBase {
   allowedLatenessMs: number;
   /** Early results of open windows each time event time has gone on by this; null gives none. */
   everyMs: number | null;
+  /** Series of one partition that it takes at most; null for no bound of its own. Does not matter to the form of its state. */
+  seriesMax: number | null;
+  /**
+   * Sliding, count and state: readings of a series (state: of a device) that wait at most. Where more come, the oldest leave before
+   * their time.
+   */
+  readingsMax: number;
   /** How long the store keeps its rollups after they were written; null for ever. Does not matter to what is emitted. */
   keepMs: number | null;
 }
@@ -98,5 +105,7 @@ export const WINDOW_DEFAULTS = {
   by: { kind: 'device' },
   aggregates: [],
   everyMs: null,
+  seriesMax: null,
+  readingsMax: 100_000,
   keepMs: null,
 } as const satisfies Partial<WindowBase>;

@@ -16,6 +16,7 @@ import {
 } from '../store/blocks.ts';
 import { AlarmOutbox } from './alarm-outbox.ts';
 import {
+  addNotTaken,
   type BatchCounts,
   type BatchOutput,
   countTransition,
@@ -26,6 +27,7 @@ import {
 import { BeyondReadings } from './beyond.ts';
 
 import type { OutgoingPartial } from './groups/partial.ts';
+import type { NotTaken } from './windows/limits.ts';
 
 /** Where rows go: the blocks of the store, or what a test puts in their place. */
 export interface Blocks {
@@ -85,6 +87,7 @@ export class BatchBuilder {
   #replayedRows = 0;
   #partials: OutgoingPartial[] = [];
   #facts: Fact[] = [];
+  #notTaken = new Map<string, NotTaken>();
 
   constructor(partition: number, names: SeriesNames, lastAlarm: LastAlarm | null, blocks: Blocks) {
     this.#partition = partition;
@@ -148,6 +151,11 @@ export class BatchBuilder {
     this.#facts.push(fact);
   };
 
+  /** What a window did not take in the open frame for want of room. */
+  notTaken(window: string, notTaken: NotTaken): void {
+    if (this.counts === this.#counted) addNotTaken(this.#notTaken, new Map([[window, notTaken]]));
+  }
+
   readonly rollup = (rollup: Rollup): void => {
     this.counts.rollupsEmitted++;
     this.#rollups.add(rollup, this.#partition);
@@ -198,11 +206,13 @@ export class BatchBuilder {
       partials: this.#partials,
       facts: this.#facts,
       counts: this.#counted,
+      notTaken: this.#notTaken,
     };
     this.#beyond = null;
     this.#ownBeyond = null;
     this.#partials = [];
     this.#facts = [];
+    this.#notTaken = new Map();
     this.#counted = noCounts();
     this.#replayedBlocks = [];
     this.#replayedRows = 0;

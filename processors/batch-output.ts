@@ -2,6 +2,7 @@ import type { AlarmEvent } from '../model/alarm.ts';
 import type { Fact } from '../model/fact.ts';
 import type { TableName } from '../store/store.ts';
 import type { OutgoingPartial } from './groups/partial.ts';
+import type { NotTaken } from './windows/limits.ts';
 
 /** What came of a batch of frames of one partition: blocks for the store, events for the log, and counts. */
 export interface BatchOutput {
@@ -14,6 +15,8 @@ export interface BatchOutput {
   /** What the other partitions are told, in order. */
   facts: Fact[];
   counts: BatchCounts;
+  /** By window, for those that had no room for something. */
+  notTaken: ReadonlyMap<string, NotTaken>;
 }
 
 /** The order in which the tables are filled: the devices that others speak of, what people count, the history of alarms before how they stand, and last what counts it: what the ledger has, the tables have. */
@@ -88,6 +91,13 @@ export function countTransition(counts: BatchCounts, { alarm, transition, by, no
 
 export function addCounts(to: BatchCounts, counts: BatchCounts): void {
   for (const name of Object.keys(to) as (keyof BatchCounts)[]) to[name] += counts[name];
+}
+
+export function addNotTaken(to: Map<string, NotTaken>, from: ReadonlyMap<string, NotTaken>): void {
+  for (const [window, { ofSeries, ofReadings }] of from) {
+    const sum = to.get(window);
+    to.set(window, { ofSeries: (sum?.ofSeries ?? 0) + ofSeries, ofReadings: (sum?.ofReadings ?? 0) + ofReadings });
+  }
 }
 
 /** What the store holds already of a run of frames, found when it is replayed: by offset, the rows and their times received. */

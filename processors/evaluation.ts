@@ -196,6 +196,10 @@ export class Evaluation {
       for (const { operator } of windows) next = Math.min(next, operator.advance(device, eventMs, emit));
       return next;
     });
+    for (const { spec, operator } of windows) {
+      const notTaken = operator.limits.take();
+      if (notTaken !== null) this.#out.notTaken(spec.name, notTaken);
+    }
     alarms.judgeTimers();
     let told = 0;
     for (const group of this.#state.groups) told = group.tell(offset, told, this.#out.partial);

@@ -2,7 +2,7 @@ import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
 import { ALARMS, FACTS, PARTIALS, TELEMETRY } from '../model/topics.ts';
 import { factFrames } from './alarms/fact-frames.ts';
-import { addCounts, type BatchOutput, type StoredFrames } from './batch-output.ts';
+import type { BatchOutput, StoredFrames } from './batch-output.ts';
 import { partialFrames } from './groups/outgoing.ts';
 import type { StateSizes } from './partition-state.ts';
 import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
@@ -211,7 +211,7 @@ export class PartitionRun {
   #decoded(batch: Batch, output: BatchOutput): void {
     batch.decoded = true;
     this.#decodedNext = Math.max(this.#decodedNext, batch.offsetNext);
-    addCounts(this.#shared.counts, output.counts);
+    this.#shared.count(output);
     const { offsetFirst, offsetNext, appendedMs } = batch;
     const inserted = this.#shared.inserter.add({
       partition: this.partition,

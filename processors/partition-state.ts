@@ -109,6 +109,9 @@ export interface StateSizes {
   devices: number;
   series: number;
   windowsOpen: ReadonlyMap<string, number>;
+  /** By window: series that it takes, and those beyond its bound. */
+  windowSeries: ReadonlyMap<string, number>;
+  windowSeriesBeyond: ReadonlyMap<string, number>;
 }
 
 /** A state as it was saved: whole, or as what makes it out of the one before (model/patch.ts). */
@@ -155,8 +158,16 @@ export function saveState(state: PartitionState, before: KnownBlocks | null): Sa
 }
 
 function sizesOf({ series, windows }: PartitionState, bytes: ReadonlyMap<string, number>): StateSizes {
-  const windowsOpen = new Map(windows.map(({ spec, operator }) => [spec.name, operator.open]));
-  return { bytes, devices: series.devices.count, series: series.count, windowsOpen };
+  const byWindow = (of: (operator: WindowOperator) => number) =>
+    new Map(windows.map(({ spec, operator }) => [spec.name, of(operator)]));
+  return {
+    bytes,
+    devices: series.devices.count,
+    series: series.count,
+    windowsOpen: byWindow(({ open }) => open),
+    windowSeries: byWindow(({ limits }) => limits.series),
+    windowSeriesBeyond: byWindow(({ limits }) => limits.seriesBeyond),
+  };
 }
 
 /**
@@ -192,7 +203,7 @@ export function restoreState(
   return orphans;
 }
 
-/** Two windows of one definition have states of one form; how long their rollups are kept has no part in it. */
-function definitionOf({ name, keepMs, ...definition }: WindowSpec): string {
+/** Two windows of one definition have states of one form; how long their rollups are kept has no part in it, nor how much there is room for. */
+function definitionOf({ name, keepMs, seriesMax, readingsMax, ...definition }: WindowSpec): string {
   return JSON.stringify(definition);
 }

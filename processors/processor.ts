@@ -5,8 +5,9 @@ import type { Logger } from '../model/logger.ts';
 import type { ProcessorStats, StateStats } from '../model/stats.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
-import { noCounts } from './batch-output.ts';
+import { addCounts, noCounts } from './batch-output.ts';
 import { Inserter } from './inserter.ts';
+import { NotTakenCounts } from './not-taken.ts';
 import { PartitionRun } from './partition-run.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { Room } from './room.ts';
@@ -106,6 +107,8 @@ class RunningProcessor implements Processor {
   #timers = new Map<string, TimerHandle>();
   #running = true;
   #closing: Promise<void> | null = null;
+  readonly #counts = noCounts();
+  readonly #notTaken: NotTakenCounts;
   #workersRestarted = 0;
   #lagFrames = 0;
 
@@ -116,6 +119,7 @@ class RunningProcessor implements Processor {
     });
     const tuning = { ...TUNING, ...options.tuning };
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
+    this.#notTaken = new NotTakenCounts(logger);
     const { payload, windows, rules, maintenance, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
     const { seriesMax } = options;
     const own = { limits, seriesMax, clockSkewMaxMs, idleMs, ledgerMs, seq, partitions: log.partitions };
@@ -144,7 +148,10 @@ class RunningProcessor implements Processor {
         signal,
       }),
       room: new Room(tuning.inFlightBytesMax),
-      counts: noCounts(),
+      count: ({ counts, notTaken }) => {
+        addCounts(this.#counts, counts);
+        this.#notTaken.add(notTaken);
+      },
       commit: async (partition, offsetNext) => {
         await this.#consumer?.commit(partition, offsetNext);
       },
@@ -185,10 +192,12 @@ class RunningProcessor implements Processor {
     let oldestMs = nowMs;
     for (const run of this.#runs.values()) oldestMs = Math.min(oldestMs, run.oldestAppendedMs ?? nowMs);
     return {
-      ...this.#shared.counts,
+      ...this.#counts,
       running: this.#running,
       partitions: [...this.#runs.keys()].sort((a, b) => a - b),
       readingsStored: this.#shared.inserter.rowsStored,
+      windowReadingsBeyond: this.#notTaken.by('ofSeries'),
+      windowReadingsDisplaced: this.#notTaken.by('ofReadings'),
       state: this.#stateStats(),
       lagFrames: this.#lagFrames,
       lagMs: nowMs - oldestMs,
@@ -205,6 +214,8 @@ class RunningProcessor implements Processor {
       partitionsFull: 0,
       bytes: Object.create(null) as Record<string, number>,
       windowsOpen: Object.create(null) as Record<string, number>,
+      windowSeries: Object.create(null) as Record<string, number>,
+      windowSeriesBeyond: Object.create(null) as Record<string, number>,
     };
     const add = (into: Record<string, number>, from: ReadonlyMap<string, number>): void => {
       for (const [name, value] of from) into[name] = (into[name] ?? 0) + value;
@@ -216,6 +227,8 @@ class RunningProcessor implements Processor {
       if (sizes.series >= (this.#options.seriesMax ?? Number.POSITIVE_INFINITY)) stats.partitionsFull++;
       add(stats.bytes, sizes.bytes);
       add(stats.windowsOpen, sizes.windowsOpen);
+      add(stats.windowSeries, sizes.windowSeries);
+      add(stats.windowSeriesBeyond, sizes.windowSeriesBeyond);
     }
     return stats;
   }

@@ -3,7 +3,7 @@ import type { Log } from '../log/log.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import type { Store } from '../store/store.ts';
-import type { BatchCounts } from './batch-output.ts';
+import type { BatchOutput } from './batch-output.ts';
 import type { Inserter } from './inserter.ts';
 import type { Room } from './room.ts';
 import type { Slot } from './slots.ts';
@@ -15,7 +15,8 @@ export interface RunShared {
   store: Store;
   inserter: Inserter;
   room: Room;
-  counts: BatchCounts;
+  /** What a batch has counted. */
+  count(output: BatchOutput): void;
   clock: Clock;
   logger: Logger;
   /** Aborted when the processor gives up. */

@@ -5,7 +5,7 @@ import type { SeriesDictionary } from '../series.ts';
 import { type StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from '../windows/aggregates/aggregate-set.ts';
 import type { EventTime } from '../windows/event-time.ts';
-import { selection } from '../windows/selection.ts';
+import { WindowLimits } from '../windows/limits.ts';
 import type { WindowOperator } from '../windows/window.ts';
 import type { MessageTopics } from './message-topics.ts';
 import { definitionHash, encodePartial, type OutgoingPartial } from './partial.ts';
@@ -44,13 +44,13 @@ interface Open {
  */
 export class GroupWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: GroupSpec;
   readonly #hopMs: number;
   readonly #partition: number;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
   readonly #groupOf: (device: number) => string;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #definition: number;
   /** By series: the number of its metric, −1 when the window does not take it. */
@@ -90,7 +90,7 @@ export class GroupWindow implements WindowOperator {
     (by.kind === 'topic' ? topics : registry).onChange((device) => {
       if (device < this.#group.length) this.#group[device] = 0;
     });
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#definition = definitionHash(spec);
     this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
@@ -102,13 +102,13 @@ export class GroupWindow implements WindowOperator {
 
   seriesAdded(series: number): void {
     this.#metric = withRoom(this.#metric, series, -1);
-    this.#metric[series] = this.#takes(series) ? numberOf(this.#metricNumbers, this.#series.metric(series)) : -1;
+    this.#metric[series] = this.limits.takes(series) ? numberOf(this.#metricNumbers, this.#series.metric(series)) : -1;
     this.#group = withRoom(this.#group, this.#series.deviceOf(series), 0);
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
     const metric = this.#metric[series];
-    if (metric === -1) return true;
+    if (metric === -1) return this.limits.pass(series);
     let group = this.#group[device];
     if (group === 0) group = this.#lookUp(device);
     if (group === -1) return true;

@@ -71,7 +71,7 @@ export function decodePartial(bytes: Uint8Array): GroupMessage {
 }
 
 /** FNV-1a, 32 bits, of all that a window's state depends on. */
-export function definitionHash({ name, ...definition }: WindowSpec): number {
+export function definitionHash({ name, seriesMax, readingsMax, ...definition }: WindowSpec): number {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(JSON.stringify(definition))) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;

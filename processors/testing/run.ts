@@ -2,9 +2,10 @@ import { expect } from 'vitest';
 import type { Alarm, ThresholdRule } from '../../model/alarm.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import { type TumblingWindow, WINDOW_DEFAULTS } from '../../model/window.ts';
-import type { BatchOutput } from '../batch-output.ts';
+import { addNotTaken, type BatchOutput } from '../batch-output.ts';
 import { DECODE_LIMITS } from '../decode/decoder.ts';
 import { PartitionPipeline, type PipelineOptions } from '../pipeline.ts';
+import type { NotTaken } from '../windows/limits.ts';
 import { linesOf, recordedBlocks } from './recorded-blocks.ts';
 import { frameOf, START_MS, type TestMessage } from './scenario.ts';
 
@@ -61,6 +62,7 @@ export class Run {
     devices: [] as unknown[][],
   };
   readonly counts: Record<string, number> = {};
+  readonly notTaken = new Map<string, NotTaken>();
   alarmBytes = '';
   readonly #options: PipelineOptions;
   pipeline: PartitionPipeline;
@@ -88,6 +90,7 @@ export class Run {
       this.rows[table].push(...rows);
     }
     for (const [name, n] of Object.entries(output.counts)) this.counts[name] = (this.counts[name] ?? 0) + n;
+    addNotTaken(this.notTaken, output.notTaken);
     this.alarmBytes += output.alarmFrames.map((f) => Buffer.from(f).toString('latin1')).join('');
     return this;
   }

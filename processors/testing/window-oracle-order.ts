@@ -1,30 +1,50 @@
 import type { Rollup, RollupPhase } from '../../model/rollup.ts';
-import type { CountWindow, StateWindow } from '../../model/window.ts';
+import type { CountWindow, StateWindow, WindowBase } from '../../model/window.ts';
 import { type PlainReading, type PlainWindows, summary } from './window-oracle.ts';
 
-/** Count and state windows: what was taken in time, in order of ts. */
+/** Count and state windows: what was taken in time, in order of ts; and what the bound has hurried. */
 class InOrder {
-  readonly outOfOrderMs: number;
+  readonly #spec: WindowBase;
+  /** Who shares a bound and an order. */
+  readonly #keyOf: (r: PlainReading) => string;
+  /** Readings of one ts are taken together. */
+  readonly #together: boolean;
   #waiting: PlainReading[] = [];
+  readonly #taken = new Map<string, number>();
+  hurried = 0;
 
-  constructor(outOfOrderMs: number) {
-    this.outOfOrderMs = outOfOrderMs;
+  constructor(spec: WindowBase, keyOf: (r: PlainReading) => string, together: boolean) {
+    this.#spec = spec;
+    this.#keyOf = keyOf;
+    this.#together = together;
   }
 
   push(r: PlainReading, newestMs: number): boolean {
-    if (r.ts < newestMs - this.outOfOrderMs) return false;
+    if (r.ts < newestMs - this.#spec.outOfOrderMs || r.ts < (this.#taken.get(this.#keyOf(r)) ?? -1)) return false;
     this.#waiting.push(r);
     return true;
   }
 
   /** What has become ready. */
   take(device: string, eventMs: number): PlainReading[] {
-    const isReady = (r: PlainReading): boolean => r.device === device && r.ts < eventMs - this.outOfOrderMs;
-    const ready = this.#waiting.filter(isReady).sort((a, b) => a.ts - b.ts || a.order - b.order);
-    this.#waiting = this.#waiting.filter((r) => !isReady(r));
-    return ready;
+    const { outOfOrderMs, readingsMax } = this.#spec;
+    const ready: PlainReading[] = [];
+    const mine = this.#waiting.filter((r) => r.device === device).sort((a, b) => a.ts - b.ts || a.order - b.order);
+    for (const key of new Set(mine.map(this.#keyOf))) {
+      const all = mine.filter((r) => this.#keyOf(r) === key);
+      const inTime = all.filter((r) => r.ts < eventMs - outOfOrderMs).length;
+      let count = Math.max(inTime, all.length - readingsMax);
+      while (this.#together && count > 0 && count < all.length && all[count].ts === all[count - 1].ts) count++;
+      this.hurried += count - inTime;
+      ready.push(...all.slice(0, count));
+      if (count > 0) this.#taken.set(key, all[count - 1].ts);
+    }
+    this.#waiting = this.#waiting.filter((r) => !ready.includes(r));
+    return ready.sort((a, b) => a.ts - b.ts || a.order - b.order);
   }
 }
+
+const seriesOf = (r: PlainReading): string => JSON.stringify([r.device, r.metric]);
 
 export class PlainCount implements PlainWindows {
   readonly #spec: CountWindow;
@@ -37,7 +57,11 @@ export class PlainCount implements PlainWindows {
 
   constructor(spec: CountWindow) {
     this.#spec = spec;
-    this.#order = new InOrder(spec.outOfOrderMs);
+    this.#order = new InOrder(spec, seriesOf, false);
+  }
+
+  get displaced(): number {
+    return this.#order.hurried;
   }
 
   push(r: PlainReading, newestMs: number): boolean {
@@ -103,7 +127,11 @@ export class PlainStates implements PlainWindows {
 
   constructor(spec: StateWindow) {
     this.#spec = spec;
-    this.#order = new InOrder(spec.outOfOrderMs);
+    this.#order = new InOrder(spec, (r) => r.device, true);
+  }
+
+  get displaced(): number {
+    return this.#order.hurried;
   }
 
   push(r: PlainReading, newestMs: number): boolean {

@@ -1,6 +1,7 @@
 import type { Rollup, RollupPhase } from '../../model/rollup.ts';
-import type { HoppingWindow, SessionWindow, SlidingWindow, WindowBase, WindowSpec } from '../../model/window.ts';
+import type { HoppingWindow, SessionWindow, WindowBase, WindowSpec } from '../../model/window.ts';
 import { PlainCount, PlainStates } from './window-oracle-order.ts';
+import { PlainSliding } from './window-oracle-sliding.ts';
 
 /** A reading as it was decoded; a text has a NaN in its value. */
 export interface PlainReading {
@@ -17,6 +18,8 @@ export interface PlainReading {
 export interface PlainWindows {
   /** Returns false when the reading came too late. */
   push(reading: PlainReading, newestMs: number): boolean;
+  /** Readings that its bound made leave before their time. */
+  readonly displaced?: number;
   /** At the end of a frame, for one device: its event time. */
   frameEnd(device: string, eventMs: number): Rollup[];
 }
@@ -239,57 +242,6 @@ export class PlainSessions implements PlainWindows {
   }
 }
 
-interface SlidingResult {
-  at: PlainReading;
-  readings: PlainReading[];
-  revision: number;
-  isChanged: boolean;
-}
-
-export class PlainSliding implements PlainWindows {
-  readonly #spec: SlidingWindow;
-  readonly #all: PlainReading[] = [];
-  #results: SlidingResult[] = [];
-
-  constructor(spec: SlidingWindow) {
-    this.#spec = spec;
-  }
-
-  push(r: PlainReading, newestMs: number): boolean {
-    const { sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
-    const isPast = (ts: number): boolean => ts + 1 + outOfOrderMs + allowedLatenessMs <= newestMs;
-    const isMine = (x: PlainReading): boolean => x.device === r.device && x.metric === r.metric;
-    this.#all.push(r);
-    for (const w of this.#results) {
-      if (!isMine(w.at) || w.at.ts < r.ts || w.at.ts >= r.ts + sizeMs || isPast(w.at.ts)) continue;
-      w.readings.push(r);
-      w.isChanged = true;
-    }
-    if (isPast(r.ts)) return false;
-    if (this.#results.some((w) => isMine(w.at) && w.at.ts === r.ts)) return true;
-    const readings = this.#all.filter((x) => isMine(x) && x.ts > r.ts - sizeMs && x.ts <= r.ts);
-    this.#results.push({ at: r, readings, revision: 0, isChanged: false });
-    return true;
-  }
-
-  frameEnd(device: string, eventMs: number): Rollup[] {
-    const { name, sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
-    const watermark = eventMs - outOfOrderMs;
-    const out: Rollup[] = [];
-    for (const w of this.#results) {
-      if (w.at.device !== device || !(w.revision > 0 ? w.isChanged : w.at.ts < watermark)) continue;
-      const { ts, metric } = w.at;
-      const phase = w.revision === 0 ? 'final' : 'corrected';
-      const revision = ++w.revision;
-      w.isChanged = false;
-      const span = { startMs: ts - sizeMs, endMs: ts };
-      out.push({ window: name, device, metric, ...span, ...summary(w.readings), label: '', revision, phase });
-    }
-    this.#results = this.#results.filter((w) => w.at.device !== device || w.at.ts + allowedLatenessMs >= watermark);
-    return out;
-  }
-}
-
 const lastMs = (s: Plain): number => Math.max(...s.readings.map((r) => r.ts));
 
 function plainOf(spec: WindowSpec): PlainWindows {
@@ -307,6 +259,12 @@ function plainOf(spec: WindowSpec): PlainWindows {
     case 'state':
       return new PlainStates(spec);
   }
+}
+
+function isNamed(spec: WindowSpec, r: { device: string; metric: string }): boolean {
+  return (
+    glob(spec.devices, r.device) && (glob(spec.metrics, r.metric) || (spec.kind === 'state' && spec.state === r.metric))
+  );
 }
 
 /** How far below the newest ts a kind takes readings. */
@@ -331,7 +289,9 @@ export class WindowOracle {
   readonly rollups: Rollup[] = [];
   late = 0;
   duplicates = 0;
-  readonly #kinds: { spec: WindowSpec; windows: PlainWindows }[];
+  /** Readings that a window did not take because it had as many series as it may. */
+  beyond = 0;
+  readonly #kinds: { spec: WindowSpec; windows: PlainWindows; taken: Set<string> }[];
   readonly #skewMs: number;
   readonly #horizonMs: number;
   readonly #newest = new Map<string, number>();
@@ -339,7 +299,7 @@ export class WindowOracle {
   #order = 0;
 
   constructor(specs: readonly WindowSpec[], skewMs: number) {
-    this.#kinds = specs.map((spec) => ({ spec, windows: plainOf(spec) }));
+    this.#kinds = specs.map((spec) => ({ spec, windows: plainOf(spec), taken: new Set() }));
     this.#skewMs = skewMs;
     this.#horizonMs = Math.max(60_000, ...specs.map(horizonOf));
   }
@@ -350,6 +310,11 @@ export class WindowOracle {
       for (const [device, newestMs] of this.#newest) this.rollups.push(...windows.frameEnd(device, newestMs));
   }
 
+  /** Readings that bounds made leave before their time. */
+  get displaced(): number {
+    return this.#kinds.reduce((sum, { windows }) => sum + (windows.displaced ?? 0), 0);
+  }
+
   /** All devices have been silent for a long time: what is open is given. */
   silence(): void {
     for (const { windows } of this.#kinds)
@@ -357,6 +322,9 @@ export class WindowOracle {
   }
 
   #one(r: Omit<PlainReading, 'order'> & { receivedMs: number; isTimed: boolean }): void {
+    const series = JSON.stringify([r.device, r.metric]);
+    for (const { spec, taken } of this.#kinds)
+      if (isNamed(spec, r) && taken.size < (spec.seriesMax ?? Number.POSITIVE_INFINITY)) taken.add(series);
     const isAhead = r.ts > r.receivedMs + this.#skewMs;
     if (!isAhead) this.#newest.set(r.device, Math.max(r.ts, this.#newest.get(r.device) ?? -1));
     const newestMs = this.#newest.get(r.device) ?? -1;
@@ -371,10 +339,13 @@ export class WindowOracle {
     if (isAhead) return;
     let isLate = false;
     const reading = { ...r, order: this.#order++ };
-    for (const { spec, windows } of this.#kinds) {
-      if (!glob(spec.devices, r.device)) continue;
+    for (const { spec, windows, taken } of this.#kinds) {
       const isState = spec.kind === 'state' && spec.state === r.metric;
-      if (!isState && (!glob(spec.metrics, r.metric) || Number.isNaN(r.value))) continue;
+      if (!isNamed(spec, r) || (!isState && Number.isNaN(r.value))) continue;
+      if (!taken.has(series)) {
+        this.beyond++;
+        continue;
+      }
       if (!windows.push(reading, newestMs)) isLate = true;
     }
     if (isLate) this.late++;

@@ -5,9 +5,9 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
+import { earlyDueMs, WindowLimits } from './limits.ts';
 import { ReadingBuffer } from './reading-buffer.ts';
 import { NONE, UNTAKEN, WindowRows } from './rows.ts';
-import { earlyDueMs, selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -22,10 +22,10 @@ import type { WindowOperator } from './window.ts';
  */
 export class CountWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: CountSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #rows: WindowRows;
   /** By series: the open window, NONE or UNTAKEN. */
@@ -40,7 +40,7 @@ export class CountWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#rows = new WindowRows(STATE + this.#set.width);
     this.horizonMs = spec.outOfOrderMs + 1;
@@ -54,13 +54,13 @@ export class CountWindow implements WindowOperator {
     this.#heads = withRoom(this.#heads, series, NONE);
     this.#starts = withRoom(this.#starts, series, -1);
     this.#counted = withRoom(this.#counted, series, -1);
-    this.#heads[series] = this.#takes(series) ? NONE : UNTAKEN;
+    this.#heads[series] = this.limits.takes(series) ? NONE : UNTAKEN;
     this.#starts[series] = -1;
     this.#counted[series] = -1;
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
-    if (this.#heads[series] === UNTAKEN) return true;
+    if (this.#heads[series] === UNTAKEN) return this.limits.pass(series);
     const { outOfOrderMs } = this.#spec;
     if (tsMs < this.#counted[series] || tsMs + outOfOrderMs < this.#time.newest(device)) return false;
     let waiting = this.#waiting[series];
@@ -69,7 +69,7 @@ export class CountWindow implements WindowOperator {
       this.#waiting[series] = waiting;
     }
     waiting.add(tsMs, value, 0);
-    this.#time.wake(device, tsMs + 1 + outOfOrderMs);
+    this.#time.wake(device, waiting.count > this.limits.readingsMax ? 0 : tsMs + 1 + outOfOrderMs);
     return true;
   }
 
@@ -83,7 +83,10 @@ export class CountWindow implements WindowOperator {
       const waiting = this.#waiting[series];
       if (waiting === undefined) continue;
       let counted = 0;
-      while (counted < waiting.count && waiting.ts(counted) < watermarkMs) {
+      // Above the bound the oldest are counted before their time; what then comes from before them is too late.
+      const hurried = waiting.count - this.limits.readingsMax;
+      while (counted < waiting.count && (counted < hurried || waiting.ts(counted) < watermarkMs)) {
+        if (waiting.ts(counted) >= watermarkMs) this.limits.displaced(1);
         this.#count(series, waiting.ts(counted), waiting.value(counted), emit);
         counted++;
       }

@@ -4,6 +4,7 @@ import { WHERE_PLACE, type WindowSpec } from '../../model/window.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
+import type { WindowLimits } from './limits.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -12,6 +13,7 @@ import type { WindowOperator } from './window.ts';
  */
 export class FilteredWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly pushText: WindowOperator['pushText'];
   readonly #window: WindowOperator;
   readonly #state: string | null;
@@ -33,6 +35,7 @@ export class FilteredWindow implements WindowOperator {
     this.#series = series;
     this.#registry = registry;
     this.horizonMs = window.horizonMs;
+    this.limits = window.limits;
     this.pushText = window.pushText?.bind(window);
   }
 

@@ -5,8 +5,8 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
+import { earlyDueMs, WindowLimits } from './limits.ts';
 import { NONE, UNTAKEN, WindowRows } from './rows.ts';
-import { earlyDueMs, selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -28,11 +28,11 @@ import type { WindowOperator } from './window.ts';
  */
 export class HoppingWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: Omit<HoppingSpec, 'kind'>;
   readonly #paneMs: number;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #scratch: Float64Array;
   readonly #panes: WindowRows;
@@ -51,7 +51,7 @@ export class HoppingWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#scratch = new Float64Array(this.#set.width);
     this.#panes = new WindowRows(STATE + this.#set.width);
@@ -67,13 +67,13 @@ export class HoppingWindow implements WindowOperator {
     this.#paneHeads = withRoom(this.#paneHeads, series, NONE);
     this.#windowHeads = withRoom(this.#windowHeads, series, NONE);
     this.#gone = withRoom(this.#gone, series, 0);
-    this.#paneHeads[series] = this.#takes(series) ? NONE : UNTAKEN;
+    this.#paneHeads[series] = this.limits.takes(series) ? NONE : UNTAKEN;
     this.#windowHeads[series] = NONE;
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
     let pane = this.#paneHeads[series];
-    if (pane === UNTAKEN) return true;
+    if (pane === UNTAKEN) return this.limits.pass(series);
     const { width } = this.#panes;
     const { sizeMs, hopMs } = this.#spec;
     const startMs = pane === NONE ? 0 : this.#panes.column[pane * width + START];

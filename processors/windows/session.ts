@@ -5,8 +5,8 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
+import { earlyDueMs, WindowLimits } from './limits.ts';
 import { NONE, UNTAKEN, WindowRows } from './rows.ts';
-import { earlyDueMs, selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -25,10 +25,10 @@ import type { WindowOperator } from './window.ts';
  */
 export class SessionWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: SessionSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #rows: WindowRows;
   #heads = new Int32Array(1024);
@@ -42,7 +42,7 @@ export class SessionWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#rows = new WindowRows(STATE + this.#set.width);
     this.horizonMs = spec.sizeMaxMs + spec.gapMs + spec.outOfOrderMs + spec.allowedLatenessMs;
@@ -55,12 +55,12 @@ export class SessionWindow implements WindowOperator {
   seriesAdded(series: number): void {
     this.#heads = withRoom(this.#heads, series, NONE);
     this.#gone = withRoom(this.#gone, series, 0);
-    this.#heads[series] = this.#takes(series) ? NONE : UNTAKEN;
+    this.#heads[series] = this.limits.takes(series) ? NONE : UNTAKEN;
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
     let earlier = this.#heads[series];
-    if (earlier === UNTAKEN) return true;
+    if (earlier === UNTAKEN) return this.limits.pass(series);
     const { gapMs, sizeMaxMs } = this.#spec;
     const { width, next } = this.#rows;
     const column = this.#rows.column;

@@ -5,8 +5,8 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
+import { WindowLimits } from './limits.ts';
 import { ReadingBuffer } from './reading-buffer.ts';
-import { selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -22,10 +22,10 @@ import type { WindowOperator } from './window.ts';
  */
 export class SlidingWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: SlidingSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #scratch: Float64Array;
   /** By series; null before its first reading, undefined when the window does not take it. */
@@ -41,7 +41,7 @@ export class SlidingWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#scratch = new Float64Array(this.#set.width);
     this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
@@ -53,13 +53,13 @@ export class SlidingWindow implements WindowOperator {
   }
 
   seriesAdded(series: number): void {
-    this.#readings[series] = this.#takes(series) ? null : undefined;
+    this.#readings[series] = this.limits.takes(series) ? null : undefined;
     this.#gone = withRoom(this.#gone, series, 0);
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
     let readings = this.#readings[series];
-    if (readings === undefined) return true;
+    if (readings === undefined) return this.limits.pass(series);
     if (readings === null) {
       readings = new ReadingBuffer();
       this.#readings[series] = readings;
@@ -68,6 +68,7 @@ export class SlidingWindow implements WindowOperator {
     const newestMs = this.#time.newest(device);
     const goneMs = Math.max(this.#gone[series], newestMs - outOfOrderMs - allowedLatenessMs - 1);
     if (tsMs <= goneMs && tsMs + sizeMs <= goneMs + 1) return false;
+    if (readings.count >= this.limits.readingsMax && !this.#makeRoom(readings, series, tsMs)) return true;
     if (readings.count > 0 && readings.ts(readings.count - 1) >= tsMs) this.#noteLate(readings, series, tsMs, goneMs);
     const at = readings.after(tsMs);
     const isTie = at > 0 && readings.ts(at - 1) === tsMs;
@@ -77,6 +78,26 @@ export class SlidingWindow implements WindowOperator {
     this.#open++;
     if (key === PENDING && !isTie) this.#time.wake(device, tsMs + 1 + outOfOrderMs);
     return tsMs > goneMs;
+  }
+
+  /**
+   * The oldest reading leaves, and what it has yet to give is given as it is. False when the one that comes is older than all that are
+   * held, so that it would leave itself.
+   */
+  #makeRoom(readings: ReadingBuffer, series: number, tsMs: number): boolean {
+    this.limits.displaced(1);
+    const oldestMs = readings.ts(0);
+    // Of readings of the same ts the last one has the result.
+    const isLast = readings.ts(1) > oldestMs;
+    if (tsMs < oldestMs || (isLast && tsMs === oldestMs)) return false;
+    const key = readings.key(0);
+    const isToCorrect = key !== NO_RESULT && key % 2 === 1;
+    if (isToCorrect) this.#corrected = this.#corrected.filter((c) => c.series !== series || c.tsMs !== oldestMs);
+    if (isToCorrect || key === PENDING) this.#frozen.push(this.#result(readings, series, 0));
+    if (isLast) this.#gone[series] = Math.max(this.#gone[series], oldestMs);
+    readings.drop(1);
+    this.#open--;
+    return true;
   }
 
   /** Of the results that hold a late reading, before it is there: what is gone by now is made up, what is emitted is to be corrected. */

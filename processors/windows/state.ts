@@ -5,9 +5,9 @@ import type { SeriesDictionary } from '../series.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
+import { earlyDueMs, selection, WindowLimits } from './limits.ts';
 import { ReadingBuffer } from './reading-buffer.ts';
 import { NONE, UNTAKEN, WindowRows } from './rows.ts';
-import { earlyDueMs, selection } from './selection.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -23,10 +23,10 @@ import type { WindowOperator } from './window.ts';
  */
 export class StateWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   readonly #spec: StateSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #takesState: (series: number) => boolean;
   readonly #set: AggregateSet;
   readonly #rows: WindowRows;
@@ -40,9 +40,10 @@ export class StateWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
     const ofDevice = selection({ ...spec, metrics: [] }, series);
     this.#takesState = (s) => series.metric(s) === spec.state && ofDevice(s);
+    const takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series, (s) => this.#takesState(s) || takes(s));
     this.#set = aggregateSet(spec.aggregates);
     this.#rows = new WindowRows(STATE + this.#set.width);
     this.horizonMs = spec.outOfOrderMs + 1;
@@ -55,13 +56,12 @@ export class StateWindow implements WindowOperator {
   seriesAdded(series: number): void {
     this.#heads = withRoom(this.#heads, series, NONE);
     this.#isState = withRoom(this.#isState, series, 0);
-    const isState = this.#takesState(series);
-    this.#isState[series] = isState ? 1 : 0;
-    this.#heads[series] = isState || this.#takes(series) ? NONE : UNTAKEN;
+    this.#isState[series] = this.#takesState(series) ? 1 : 0;
+    this.#heads[series] = this.limits.takes(series) ? NONE : UNTAKEN;
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
-    if (this.#heads[series] === UNTAKEN) return true;
+    if (this.#heads[series] === UNTAKEN) return this.limits.pass(series);
     if (this.#isState[series] === 1) return this.#wait(series, device, tsMs, value, String(value));
     return this.#wait(series, device, tsMs, value, null);
   }
@@ -69,6 +69,7 @@ export class StateWindow implements WindowOperator {
   /** Takes a reading that is a text. */
   pushText(series: number, device: number, tsMs: number, text: string): boolean {
     if (this.#isState[series] === 0) return true;
+    if (this.#heads[series] === UNTAKEN) return this.limits.pass(series);
     return this.#wait(series, device, tsMs, 0, text.slice(0, LABEL_CHARS_MAX));
   }
 
@@ -82,7 +83,7 @@ export class StateWindow implements WindowOperator {
     if (tsMs < state.takenMs || tsMs + outOfOrderMs < this.#time.newest(device)) return false;
     state.waiting.add(tsMs, value, series);
     if (label !== null) state.addLabel(tsMs, label);
-    this.#time.wake(device, tsMs + 1 + outOfOrderMs);
+    this.#time.wake(device, state.waiting.count > this.limits.readingsMax ? 0 : tsMs + 1 + outOfOrderMs);
     return true;
   }
 
@@ -94,8 +95,12 @@ export class StateWindow implements WindowOperator {
     const { outOfOrderMs, everyMs } = this.#spec;
     const watermarkMs = eventMs - outOfOrderMs;
     const { waiting } = state;
-    const ready = waiting.after(watermarkMs - 1);
-    for (let i = 0; i < ready; ) i = this.#take(device, state, i, emit);
+    const inTime = waiting.after(watermarkMs - 1);
+    // Above the bound the oldest are taken before their time; what then comes from before them is too late.
+    const wanted = Math.max(inTime, waiting.count - this.limits.readingsMax);
+    let ready = 0;
+    while (ready < wanted) ready = this.#take(device, state, ready, emit);
+    this.limits.displaced(ready - inTime);
     waiting.drop(ready);
     let next = waiting.count > 0 ? waiting.ts(0) + 1 + outOfOrderMs : Number.POSITIVE_INFINITY;
     if (everyMs === null || state.label === null) return next;

@@ -6,7 +6,7 @@ import { ChangedBlocks, type StateReader, type StateWriter } from '../state-byte
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import { push } from './aggregates/window-state.ts';
 import type { EventTime } from './event-time.ts';
-import { selection } from './selection.ts';
+import { WindowLimits } from './limits.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -26,11 +26,11 @@ import type { WindowOperator } from './window.ts';
  */
 export class TumblingWindow implements WindowOperator {
   readonly horizonMs: number;
+  readonly limits: WindowLimits;
   open = 0;
   readonly #spec: TumblingSpec;
   readonly #series: SeriesDictionary;
   readonly #time: EventTime;
-  readonly #takes: (series: number) => boolean;
   readonly #set: AggregateSet;
   /** The window has no further aggregates: their push is then called by name, so that the engine inlines it. */
   readonly #plain: boolean;
@@ -55,7 +55,7 @@ export class TumblingWindow implements WindowOperator {
     this.#spec = spec;
     this.#series = series;
     this.#time = time;
-    this.#takes = selection(spec, series);
+    this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
     this.#plain = spec.aggregates.length === 0;
     this.#width = STATE + this.#set.width;
@@ -65,14 +65,14 @@ export class TumblingWindow implements WindowOperator {
 
   seriesAdded(series: number): void {
     this.#heads = withRoom(this.#heads, series, NONE);
-    this.#heads[series] = this.#takes(series) ? NONE : UNMATCHED;
+    this.#heads[series] = this.limits.takes(series) ? NONE : UNMATCHED;
     const device = this.#series.deviceOf(series);
     this.#goneEnd = withRoom(this.#goneEnd, device, 0);
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
     let row = this.#heads[series];
-    if (row === UNMATCHED) return true;
+    if (row === UNMATCHED) return this.limits.pass(series);
     const size = this.#spec.sizeMs;
     let rows = this.#rows;
     let at = Math.imul(row, this.#width);

@@ -7,6 +7,7 @@ import { CountWindow } from './count.ts';
 import type { EventTime } from './event-time.ts';
 import { FilteredWindow } from './filtered.ts';
 import { HoppingWindow } from './hopping.ts';
+import type { WindowLimits } from './limits.ts';
 import { SessionWindow } from './session.ts';
 import { SlidingWindow } from './sliding.ts';
 import { StateWindow } from './state.ts';
@@ -19,6 +20,8 @@ import { TumblingWindow } from './tumbling.ts';
 export interface WindowOperator {
   /** A device's readings at or below newest − this are never taken. */
   readonly horizonMs: number;
+  /** Which series it takes, and what there was no room for. */
+  readonly limits: WindowLimits;
   /** A new series; called once for each, in order. */
   seriesAdded(series: number): void;
   /** Takes a numeric reading. Returns false when it came too late for its window. */

@@ -51,6 +51,8 @@ const times = {
   everyMs: fc.constantFrom(null, null, 4000),
   metrics: fc.constantFrom<string[]>([], ['t'], ['t*', 'x']),
   devices: fc.constantFrom<string[]>([], ['a', 'é*']),
+  seriesMax: fc.constantFrom(null, null, 1, 3),
+  readingsMax: fc.constantFrom(100_000, 100_000, 2, 4),
 };
 const common = { ...WINDOW_DEFAULTS, name: 'w' };
 
@@ -116,6 +118,10 @@ describe.each(Object.entries(kinds))('%s windows', (_, spec) => {
         expect(run.counts.readingsLate).toBe(oracle.late);
         expect(run.rows.readings.filter((row) => row.at(-1) === 'late').length).toBe(oracle.late);
         expect(run.counts.readingsDuplicate).toBe(oracle.duplicates);
+        expect(run.notTaken.get('w') ?? { ofSeries: 0, ofReadings: 0 }).toEqual({
+          ofSeries: oracle.beyond,
+          ofReadings: oracle.displaced,
+        });
       }),
       { numRuns: 300 },
     );
@@ -138,6 +144,7 @@ describe.each(Object.entries(kinds))('%s windows', (_, spec) => {
         parts.cut();
         expect(parts.rows).toEqual(whole.rows);
         expect(parts.counts).toEqual(whole.counts);
+        expect(parts.notTaken).toEqual(whole.notTaken);
         expect(Buffer.from(parts.pipeline.save()).equals(Buffer.from(whole.pipeline.save()))).toBe(true);
       }),
       { numRuns: 100 },
