@@ -25,8 +25,17 @@ process.on('exit', () => {
   for (const child of alive) child.kill('SIGTERM');
 });
 
-export function startChild(command: string, args: readonly string[], options: { cwd?: string } = {}): Child {
-  const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+export interface ChildOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  /** The cores that it may run on, as taskset takes them: 0, or 0,1. All when absent. */
+  cores?: string;
+}
+
+export function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Child {
+  const { cores, ...rest } = options;
+  const [program, own] = cores === undefined ? [command, args] : ['taskset', ['-c', cores, command, ...args]];
+  const child: ChildProcess = spawn(program, own, { stdio: ['ignore', 'pipe', 'pipe'], ...rest });
   alive.add(child);
   let output = '';
   const collect = (chunk: Buffer) => {

@@ -9,18 +9,25 @@ import { describeMachine } from './machine.ts';
 import { markdownTable } from './table.ts';
 
 /**
- * `npm run bench:engine -- [--only TEXT] [--json FILE]`: what the engine of one partition costs on one thread, from the frame to the
+ * `npm run bench:engine -- [--only TEXT] [--json FILE] [--quiet-within SECONDS]`: what the engine of one partition costs on one thread, from the frame to the
  * encoded block: decoding, redeliveries, windows, rules. Every rule is one that does not fire.
  */
-const { values } = parseArgs({ options: { only: { type: 'string', default: '' }, json: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+    'quiet-within': { type: 'string', default: '0' },
+  },
+});
 const main = fileURLToPath(new URL('./engine/case-main.js', import.meta.url));
+const machine = await describeMachine(tmpdir(), Number(values['quiet-within']));
 const figures: EngineFigures[] = [];
 for (const one of ENGINE_CASES.filter(({ name }) => name.includes(values.only))) {
   const args = ['--expose-gc', '--max-semi-space-size=64', main, JSON.stringify(one)];
   figures.push(JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as EngineFigures);
   console.error(`${one.name}: ${figures.at(-1)?.cpuNsPerReading.toFixed(0)} ns a reading`);
 }
-const machine = describeMachine(tmpdir());
+
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, figures }, null, 2)}\n`);
 console.log(`${machine.cpu}, ${machine.system}, Node ${machine.node.slice(1)}.\n`);
 console.log(

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type Child, projectRoot, startChild, untilUp } from './children.ts';
 
 /** A real Kafka broker by docker/kafka/start.sh, on a free port, with its topics in `dir`. */
-export async function startKafka(dir: string): Promise<{ child: Child; address: string }> {
+export async function startKafka(dir: string, cores?: string): Promise<{ child: Child; address: string }> {
   const script = join(projectRoot(), 'docker/kafka/start.sh');
   await access(script);
-  const child = startChild('bash', [script, '--dir', dir, '--port', '0', '--heap', '1g']);
+  const child = startChild('bash', [script, '--dir', dir, '--port', '0', '--heap', '1g'], { cores });
   const ready = /^ready (\S+)$/m;
   // The first start fetches the broker from Maven Central.
   await untilUp(child, 'Kafka', async () => ready.test(child.output()), 300_000);

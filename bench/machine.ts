@@ -1,6 +1,9 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
+import { arch, availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../model/clock.ts';
+import { busyMsOfAllCores, type Quiet, untilQuiet } from './quiet.ts';
 
 /** Where a result was made. Without it the figures say nothing. */
 export interface Machine {
@@ -11,12 +14,18 @@ export interface Machine {
   node: string;
   /** Median time of writing 64 KiB and flushing it to disk, ms: what a durable acknowledgement waits for at least. */
   flushMs: number;
-  /** Threads that ran or wanted to, on average of the minute before: what else the machine did. Absent in older results. */
-  loadAverage?: number;
+  /** What else it did when the measuring began. Absent in older results. */
+  others?: Quiet;
 }
 
-/** `folder`: on the disk that the runs will use. */
-export function describeMachine(folder: string): Machine {
+/** Waits for a quiet machine first, for so long at most. `folder`: on the disk that the runs will use. */
+export async function describeMachine(folder: string, patienceSeconds = 0): Promise<Machine> {
+  const others = await untilQuiet(patienceSeconds, {
+    clock: systemClock,
+    sleep,
+    busyMs: busyMsOfAllCores,
+    say: (line) => console.error(line),
+  });
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
@@ -24,7 +33,7 @@ export function describeMachine(folder: string): Machine {
     system: `${type()} ${release()} ${arch()}`,
     node: process.version,
     flushMs: medianFlushMs(folder),
-    loadAverage: loadavg()[0],
+    others,
   };
 }
 

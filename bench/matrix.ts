@@ -26,17 +26,29 @@ const PRESETS = new Map([
   ['all', '*/*/*/*/*'],
 ]);
 
+/** What the published table shows beside that cell: one thing is another in each. */
+const SIDES = [
+  'single/1/50/lmdb/embedded',
+  'strings/1/50/lmdb/embedded',
+  'object/0/50/lmdb/embedded',
+  'object/2/50/lmdb/embedded',
+  'object/1/1/lmdb/embedded',
+  'object/1/1000/lmdb/embedded',
+  'object/1/10000/lmdb/embedded',
+];
+
 export function nameOf({ payload, qos, connections, log, store }: Cell): string {
   return `${payload}/${qos}/${connections}/${log}/${store}`;
 }
 
 /** The cells of a preset or of a pattern, in the order of the matrix; throws INPUT_INVALID when there is none. */
 export function cellsOf(name: string): Cell[] {
+  if (name === 'sides') return SIDES.flatMap(cellsOf);
   const pattern = (PRESETS.get(name) ?? name).split('/');
   const cells = pattern.length === 5 ? allCells().filter((cell) => matches(nameOf(cell).split('/'), pattern)) : [];
   if (cells.length > 0) return cells;
   throw new SluiceError('INPUT_INVALID', `the matrix has no cell '${name}'`, {
-    remedy: `choose one of ${[...PRESETS.keys()].join(', ')}, or PAYLOAD/QOS/CONNECTIONS/LOG/STORE with * for any, as object/*/50/lmdb/embedded`,
+    remedy: `choose one of ${[...PRESETS.keys(), 'sides'].join(', ')}, or PAYLOAD/QOS/CONNECTIONS/LOG/STORE with * for any, as object/*/50/lmdb/embedded`,
   });
 }
 

@@ -3,8 +3,8 @@ import { brokerRounds } from './broker-run.ts';
 import { idleConnections } from './idle.ts';
 import { lmdbAppends, nativeInserts } from './limits.ts';
 import type { Load } from './load.ts';
-import { describeMachine } from './machine.ts';
-import { type Cell, nameOf } from './matrix.ts';
+import { describeMachine, type Machine } from './machine.ts';
+import { type Cell, cellsOf, nameOf } from './matrix.ts';
 import type { BenchOptions } from './options.ts';
 import { pageQueries } from './pages.ts';
 import { doorAlone } from './peers/door.ts';
@@ -17,19 +17,25 @@ import { medianRound, type Report, type Run, rateOf } from './result.ts';
 import { sweep } from './sweep.ts';
 
 const LIMIT_SECONDS = 4;
+/** Of rows that show what differs from the first one: long enough for that. */
+const SHORT = { seconds: 5, warmUpSeconds: 1, rounds: 1 } as const;
 
 /**
  * Measures what the options name, one thing after another. What fails is left out and named with its reason, and the rest goes on; so
  * is what would start after the time is over. `saved` is given the report so far after each part.
  */
 export async function measure(options: BenchOptions, saved: (report: Report) => Promise<void>): Promise<Report> {
-  const measuring = new Measuring(options, saved);
+  const machine = await describeMachine(options.folder, options.quietWithinSeconds);
+  const measuring = new Measuring(options, machine, saved);
   for (const cell of options.cells) await measuring.cell(cell);
   if (options.cells.length > 0) return measuring.report;
   for (const log of options.logs) await measuring.program(log);
   if (options.peers)
     for (const peer of options.full ? [doorAlone('kafka'), ...PEERS] : PEERS) await measuring.peer(peer);
-  if (options.full) await measuring.tenObjects();
+  if (options.full) {
+    await measuring.tenObjects();
+    for (const cell of cellsOf('sides')) await measuring.cell(cell, SHORT);
+  }
   if (options.sweep.length > 0) await measuring.sweep();
   if (options.limits) await measuring.limits();
   if (options.idle > 0) await measuring.idle();
@@ -43,14 +49,14 @@ class Measuring {
   readonly #saved: (report: Report) => Promise<void>;
   readonly #startMs = performance.now();
 
-  constructor(options: BenchOptions, saved: (report: Report) => Promise<void>) {
-    const { seconds, connections, payload, qos, ratePerSecond, rounds, folder } = options;
+  constructor(options: BenchOptions, machine: Machine, saved: (report: Report) => Promise<void>) {
+    const { seconds, connections, payload, qos, ratePerSecond, rounds } = options;
     this.#options = options;
     this.#saved = saved;
     this.report = {
       version: 1,
       at: new Date().toISOString(),
-      machine: describeMachine(folder),
+      machine,
       settings: { seconds, connections, payload, qos, ratePerSecond, rounds },
       runs: [],
       leftOut: [],
@@ -79,14 +85,19 @@ class Measuring {
     );
   }
 
-  cell(cell: Cell): Promise<void> {
+  cell(cell: Cell, short: Partial<Load> = {}): Promise<void> {
     const { payload, qos, connections, log, store } = cell;
     const about = store === 'none' ? `the door alone, log on ${log}` : `the whole program, log on ${log}`;
-    const run = { name: nameOf(cell), about, skipped: null, rounds: [], settings: { payload, qos, connections } };
+    const run = {
+      name: nameOf(cell),
+      about,
+      skipped: null,
+      rounds: [],
+      settings: { ...short, payload, qos, connections },
+    };
+    const { folder } = this.#options;
     return this.#run(run, (load) =>
-      store === 'none'
-        ? brokerRounds(doorAlone(log), load, this.#options.folder)
-        : pipelineRounds(log, load, this.#options.folder),
+      store === 'none' ? brokerRounds(doorAlone(log), load, folder) : pipelineRounds(log, load, folder),
     );
   }
 

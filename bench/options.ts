@@ -23,6 +23,8 @@ export interface BenchOptions extends Load {
   pagesSeconds: number;
   /** No part starts later than this after the beginning. */
   withinSeconds: number;
+  /** How long a machine that does other work is waited for. */
+  quietWithinSeconds: number;
   /** Folder for data, on the disk to be measured. */
   folder: string;
   jsonFile: string | null;
@@ -36,14 +38,20 @@ Starts the real program, blasts it over MQTT, waits until everything is stored, 
 What is measured
   --log lmdb|kafka     which log; may be given twice (default: lmdb)
   --no-peers           leave out the door alone, Aedes, Mosquitto, and the chains Mosquitto → Telegraf → Kafka and Mochi → Kafka
-  --matrix NAME        cells PAYLOAD/QOS/CONNECTIONS/LOG/STORE instead, * for any: 'object/*/50/lmdb/embedded';
-                       or payloads, qos, connections, stores, all (bench/matrix.ts)
+  --matrix NAME        these cells instead, as PAYLOAD/QOS/CONNECTIONS/LOG/STORE with * for any: 'object/*/50/lmdb/embedded'
+                         PAYLOAD      object (3 metrics), array10 (ten objects), single (1 metric), strings (1 number, 2 texts)
+                         QOS          0, 1, 2
+                         CONNECTIONS  1, 50, 1000, 10000
+                         LOG          lmdb, kafka
+                         STORE        embedded, none (the door with its log, and nobody to read it)
+                       or by name: payloads, qos, connections, stores (along one side), sides (those of the published table), all
   --sweep LIST         latencies at parts of the capacity, as 0.25,0.5,0.75: PUBACK, row visible, alarm event at a subscriber
   --limits             what bounds it: a bare socket loop, LMDB's appends, the engine's Native inserts
   --idle N             memory of N idle connections
   --pages SECONDS      fill a table for so long, and ask it what the page asks
   --full               all that docs/performance.md shows, within ten minutes (then: npm run bench:publish -- RESULT.json)
-  --within SECONDS     start no part later than this (default: 450 with --full, else no bound)
+  --within SECONDS     start no part later than this (default: 600 with --full, else no bound)
+  --quiet-within SECONDS  wait for a machine that does nothing else for so long (default: 300 with --full, else 0)
 
 How
   --seconds N          length of a round (default: 10)
@@ -69,7 +77,7 @@ export type Command =
   | { kind: 'help' };
 
 /** With --full: long enough for garbage collection and merges to show, short enough for all of it to take ten minutes. */
-const FULL = { seconds: '7', 'warm-up': '2', rounds: '2', sweep: '0.1,0.25,0.5,0.75,0.9', within: '450' };
+const FULL = { seconds: '7', 'warm-up': '2', rounds: '2', sweep: '0.1,0.25,0.5,0.75,0.9', within: '600', quiet: '300' };
 const FULL_IDLE = 10_000;
 const FULL_PAGES_SECONDS = 75;
 
@@ -83,12 +91,16 @@ export function readOptions(args: readonly string[]): Command {
   }
   if (positionals.length > 0) throw invalid(`'${positionals[0]}' is not an option`, 'see --help');
   const { full } = values;
-  const defaults = full ? FULL : { seconds: '10', 'warm-up': '3', rounds: '1', sweep: undefined, within: undefined };
+  const defaults = full
+    ? FULL
+    : { seconds: '10', 'warm-up': '3', rounds: '1', sweep: undefined, within: undefined, quiet: '0' };
   const logs = (values.log ?? (full ? ['lmdb', 'kafka'] : ['lmdb'])).map((log): LogName => {
     if (log === 'lmdb' || log === 'kafka') return log;
     throw invalid(`there is no log '${log}'`, 'lmdb or kafka');
   });
   const within = values.within ?? defaults.within;
+  const quietWithin = Number(values['quiet-within'] ?? defaults.quiet);
+  if (!(quietWithin >= 0)) throw invalid(`--quiet-within ${values['quiet-within']}`, 'seconds, 0 for not at all');
   return {
     kind: 'run',
     options: {
@@ -100,6 +112,7 @@ export function readOptions(args: readonly string[]): Command {
       limits: values.limits || full,
       idle: values.idle === undefined ? (full ? FULL_IDLE : 0) : whole('idle', values.idle),
       pagesSeconds: values.pages === undefined ? (full ? FULL_PAGES_SECONDS : 0) : positive('pages', values.pages),
+      quietWithinSeconds: quietWithin,
       withinSeconds: within === undefined ? Number.POSITIVE_INFINITY : positive('within', within),
       seconds: positive('seconds', values.seconds ?? defaults.seconds),
       warmUpSeconds: positive('warm-up', values['warm-up'] ?? defaults['warm-up']),
@@ -131,6 +144,7 @@ function parse(args: readonly string[]) {
         pages: { type: 'string' },
         full: { type: 'boolean', default: false },
         within: { type: 'string' },
+        'quiet-within': { type: 'string' },
         seconds: { type: 'string' },
         'warm-up': { type: 'string' },
         rounds: { type: 'string' },

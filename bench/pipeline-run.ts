@@ -51,7 +51,7 @@ export async function oneRound(
 }
 
 export async function blastAndWait(
-  program: RunningProgram,
+  program: Pick<RunningProgram, 'mqttUrl' | 'storeUrl'>,
   load: Load,
   prefix: string,
   seconds: number,

@@ -56,6 +56,29 @@ export interface ProcessCost {
   peakMemoryBytes: number;
 }
 
+export interface ThreadSample {
+  tid: number;
+  /** As the thread has named itself; the first thread of a process has the name of its program. */
+  name: string;
+  cpuMicros: number;
+}
+
+/** The threads of a process. Those that have ended are not among them: their CPU is only in that of the process. */
+export function sampleThreads(pid: number): ThreadSample[] {
+  let tids: string[] = [];
+  try {
+    tids = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    // It has ended, or there is no /proc.
+  }
+  return tids.flatMap((tid) => {
+    const stat = readProc(pid, `task/${tid}/stat`);
+    const name = readProc(pid, `task/${tid}/comm`);
+    if (stat === null || name === null) return [];
+    return [{ tid: Number(tid), name: name.trim(), cpuMicros: parseStat(stat).ticks * TICK_MICROS }];
+  });
+}
+
 /** What happened between two samples, by name: several processes of a name are added up, one that was started meanwhile counts whole. */
 export function costBetween(before: readonly ProcessSample[], after: readonly ProcessSample[]): ProcessCost[] {
   const earlier = new Map(before.map((sample) => [sample.pid, sample]));

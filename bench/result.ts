@@ -1,5 +1,6 @@
 import type { PayloadName, Qos } from '../device-sim/blast-payload.ts';
 import type { LatencySummary } from '../device-sim/latency.ts';
+import type { Load } from './load.ts';
 import type { Machine } from './machine.ts';
 
 /** What the bench measured, as it stands in the JSON file. Rates are per second of wall time, costs per acknowledged message. */
@@ -35,7 +36,7 @@ export interface Run {
   /** One for each round, in order. */
   rounds: Round[];
   /** What is different from the report's. */
-  settings?: Partial<RunSettings>;
+  settings?: Partial<RunSettings & Load>;
 }
 
 /** One rate of an open loop. Latencies are counted from when a message was due. */

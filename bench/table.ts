@@ -9,9 +9,6 @@ import {
   type SweepPoint,
 } from './result.ts';
 
-/** A load average above this before a run began is told with the result. */
-const BUSY = 0.5;
-
 /** The result as Markdown: what it was made on, one table of rates and one of costs, and what went wrong. */
 export function toMarkdown(report: Report): string {
   const { runs, sweep, limits, idle, pages } = report;
@@ -45,11 +42,16 @@ export function machineLine({ machine }: Report): string {
   return (
     `${machine.cores} cores of ${machine.cpu}, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}, ` +
     `Node ${machine.node.slice(1)}; flushing 64 KiB to disk takes ${machine.flushMs.toFixed(2)} ms. ` +
-    (machine.loadAverage === undefined || machine.loadAverage < BUSY
-      ? ''
-      : `When it began, ${machine.loadAverage.toFixed(1)} other threads wanted to run on average: the figures are low. `) +
+    othersLine(machine) +
     'The generator runs on the same machine.'
   );
+}
+
+function othersLine({ others }: Report['machine']): string {
+  if (others === undefined) return '';
+  const used = `others used ${others.busyCores.toFixed(2)} cores`;
+  if (others.quiet) return `When it began, ${used}. `;
+  return `When it began, ${used}, after waiting ${others.waitedSeconds.toFixed(0)} s for them: the figures are low. `;
 }
 
 /** What was not measured and why, and what was wrong with what was. */

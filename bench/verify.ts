@@ -29,14 +29,7 @@ export async function verifyStored(ask: Ask, result: BlastResult): Promise<strin
       `SELECT text, uniqExact(device, ts) AS n FROM sluice.readings WHERE ${where(result, metric)} GROUP BY text`,
     );
     const found = new Map(rows.map(({ text, n }) => [text, Number(n)]));
-    for (const [text, count] of Object.entries(texts)) {
-      const n = found.get(text) ?? 0;
-      if (n < count || (n > count && unacknowledged === 0)) {
-        problems.push(`${metric} = '${text}': ${count} acknowledged, ${n} stored`);
-      }
-      found.delete(text);
-    }
-    for (const [text, n] of found) problems.push(`${metric} = '${text}': ${n} stored, none was sent`);
+    problems.push(...compareTexts(metric, texts, found, unacknowledged > 0));
   }
   const quarantined = await ask<{ n: number }>(
     `SELECT count() AS n FROM sluice.quarantine WHERE startsWith(device, '${result.devicePrefix}-')`,
@@ -46,15 +39,17 @@ export async function verifyStored(ask: Ask, result: BlastResult): Promise<strin
 }
 
 /** A query of the table counts the devices of one part only: all times of all devices at once would be more than a reader may hold. */
-const PARTS = 8;
+const PARTS_MIN = 8;
+const PART_READINGS_MAX = 1_000_000;
 
 async function storedOf(ask: Ask, result: BlastResult, metric: string, final: boolean): Promise<Stored> {
   const all: Stored = { rows: 0, distinct: 0, sum: 0 };
-  for (let part = 0; part < PARTS; part++) {
+  const parts = Math.max(PARTS_MIN, Math.ceil(result.expected.messages / PART_READINGS_MAX));
+  for (let part = 0; part < parts; part++) {
     const [row] = await ask<{ rows: number; distinct: number; sum: number }>(
       `SELECT count() AS rows, uniqExact(device, ts) AS distinct, sum(value) AS sum
        FROM sluice.readings ${final ? 'FINAL' : ''}
-       WHERE ${where(result, metric)} AND cityHash64(device) % ${PARTS} = ${part}`,
+       WHERE ${where(result, metric)} AND cityHash64(device) % ${parts} = ${part}`,
     );
     all.rows += Number(row.rows);
     all.distinct += Number(row.distinct);
@@ -79,5 +74,22 @@ export function compare(metric: string, expected: Stored, stored: Stored, open: 
     problems.push(`${metric}: ${stored.distinct - expected.distinct} readings are stored that were never sent`);
   }
   if (stored.sum !== expected.sum) problems.push(`${metric}: the sum is ${stored.sum} instead of ${expected.sum}`);
+  return problems;
+}
+
+/** The same for a metric of texts: how often each was acknowledged and how often it was found. */
+export function compareTexts(
+  metric: string,
+  expected: Readonly<Record<string, number>>,
+  stored: ReadonlyMap<string, number>,
+  open: boolean,
+): string[] {
+  const problems: string[] = [];
+  for (const [text, count] of Object.entries(expected)) {
+    const n = stored.get(text) ?? 0;
+    if (n < count || (n > count && !open)) problems.push(`${metric} = '${text}': ${count} acknowledged, ${n} stored`);
+  }
+  for (const [text, n] of stored)
+    if (!(text in expected)) problems.push(`${metric} = '${text}': ${n} stored, none was sent`);
   return problems;
 }

@@ -42,15 +42,24 @@ const NODE_FLAGS: Record<string, readonly string[]> = {
  */
 const STORE_POOL_THREADS = 12;
 
+/** What Node.js is told when it runs a role. */
+export function settingsOfNode(name: string): { flags: string[]; env: NodeJS.ProcessEnv } {
+  return {
+    flags: [...COMMON_FLAGS, ...(NODE_FLAGS[name] ?? [])],
+    env: name === 'store' ? { ...process.env, UV_THREADPOOL_SIZE: String(STORE_POOL_THREADS) } : process.env,
+  };
+}
+
 /**
  * Starts `sluice ARGS` as a child process with an IPC channel. The child drains and ends when the channel closes, so none
  * outlives a supervisor that was killed.
  */
 export function spawnSluice(name: string, args: readonly string[]): Child {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const child = spawn(process.execPath, [...COMMON_FLAGS, ...(NODE_FLAGS[name] ?? []), main, ...args], {
+  const { flags, env } = settingsOfNode(name);
+  const child = spawn(process.execPath, [...flags, main, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: name === 'store' ? { ...process.env, UV_THREADPOOL_SIZE: String(STORE_POOL_THREADS) } : process.env,
+    env,
   });
   const tellChild = (type: SupervisorMessage['type'], supervision?: Supervision): void => {
     if (child.connected) child.send({ type, supervision } satisfies SupervisorMessage, () => undefined);

@@ -7,6 +7,8 @@ import { goMissing, goProgram } from './go-program.ts';
 import { makeTopic } from './kafka-topic.ts';
 import { ofParts, ownFolder, type Peer, takesConnections } from './peer.ts';
 
+const NOTHING = new Uint8Array(0);
+
 /** Written by hand in Go: mochi/main.go. */
 export const mochi: Peer = {
   name: 'mochi-franz',
@@ -29,6 +31,9 @@ export const mochi: Peer = {
         url: `mqtt://127.0.0.1:${port}`,
         sample: () => [...sampleTree(child.pid, () => 'mochi'), ...sampleTree(kafka.child.pid, kafkaName)],
         destination: { arrived: topic.records, expected: ({ expected }) => expected.messages },
+        contents: topic.contents(({ key, value }, tally) => {
+          tally.addPayload(String(key), value ?? NOTHING, 0, value?.length ?? 0);
+        }),
       };
     });
   },

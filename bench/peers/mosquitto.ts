@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Child, freePort, projectRoot, startChild, untilUp } from '../children.ts';
 import { sampleTree } from '../processes.ts';
 import { ofOneProcess, ownFolder, type Peer, takesConnections } from './peer.ts';
+import { startSubscriber } from './subscriber.ts';
 
 export const mosquitto: Peer = {
   name: 'mosquitto',
@@ -22,19 +23,15 @@ export const mosquittoSubscribed: Peer = {
   missing: mosquittoMissing,
   async start(folder) {
     const { child, port, own } = await startMosquitto(folder);
-    const main = join(projectRoot(), 'dist/bench/peers/subscriber-main.js');
-    const subscriber = startChild(process.execPath, [main, String(port)]);
-    await untilUp(subscriber, 'the subscriber', async () => subscriber.output().includes('received 0\n'));
+    const subscriber = await startSubscriber(port, own);
     const peer = ofOneProcess('mosquitto', child, port, own);
     return {
       ...peer,
-      sample: () => [...peer.sample(), ...sampleTree(subscriber.pid, () => 'subscriber')],
-      destination: {
-        arrived: async () => Number(/received (\d+)\n$/.exec(subscriber.output())?.[1] ?? 0),
-        expected: ({ expected }) => expected.messages,
-      },
+      sample: () => [...peer.sample(), ...sampleTree(subscriber.child.pid, () => 'subscriber')],
+      destination: { arrived: subscriber.arrived, expected: ({ expected }) => expected.messages },
+      contents: subscriber.contents,
       async stop() {
-        await subscriber.stop();
+        await subscriber.child.stop();
         await peer.stop();
       },
     };

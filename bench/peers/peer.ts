@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { BlastResult } from '../../device-sim/blast.ts';
 import type { Child } from '../children.ts';
+import type { ContentTally } from '../content.ts';
 import { type ProcessSample, sampleTree } from '../processes.ts';
 
 /** Something that takes MQTT and is measured in the same run, with the same generator. One file a peer. */
@@ -22,7 +23,16 @@ export interface RunningPeer {
   sample(): ProcessSample[];
   /** Where messages go on to somewhere: what has arrived there so far, and what a blast should make arrive. */
   destination?: { arrived(): Promise<number>; expected(result: BlastResult): number };
+  /** Where messages end somewhere, they are read back after a round and compared with what was acknowledged. */
+  contents?: Contents;
   stop(): Promise<void>;
+}
+
+export interface Contents {
+  /** What is there now is not looked at. */
+  begin(): Promise<void>;
+  /** Puts what has come since `begin` into the tally. */
+  readInto(tally: ContentTally): Promise<void>;
 }
 
 /** The young generation that the door has (cli/child.ts): Node peers are given the same, so that this is not the difference. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { blast } from '../../device-sim/blast.ts';
 import { projectRoot } from '../children.ts';
+import { ContentTally } from '../content.ts';
 import { PEERS } from '../peers.ts';
 import { mosquittoSubscribed } from './mosquitto.ts';
 import type { RunningPeer } from './peer.ts';
@@ -34,9 +35,24 @@ describe('the peers', () => {
     async () => {
       const peer = await mosquittoSubscribed.start('/tmp');
       running.push(peer);
-      const result = await blast({ url: peer.url, connections: 4, messages: 4_000 });
       const { arrived, expected } = peer.destination!;
-      await expect.poll(arrived, { timeout: 30_000 }).toBe(expected(result));
+      const { begin, readInto } = peer.contents!;
+      // What came before is not looked at, so that nothing of it is held to be doubled.
+      const blastOf = (messages: number) =>
+        blast({ url: peer.url, connections: 4, messages, baseMs: 1_700_000_000_000 });
+      const before = await blastOf(1_000);
+      await expect.poll(arrived, { timeout: 30_000 }).toBe(expected(before));
+      await begin();
+      const result = await blastOf(4_000);
+      await expect.poll(arrived, { timeout: 30_000 }).toBe(expected(before) + expected(result));
+      const tally = new ContentTally(result);
+      await readInto(tally);
+      expect(tally.problems(result)).toEqual([]);
+      await begin();
+      await blastOf(1);
+      await expect.poll(arrived, { timeout: 30_000 }).toBe(expected(before) + expected(result) + 1);
+      await readInto(tally);
+      expect(tally.problems(result)).toContain('temperature: 1 readings are stored twice');
     },
   );
 

@@ -12,6 +12,13 @@ import { ofParts, ownFolder, type Peer } from './peer.ts';
 /** Telegraf says nothing when it has subscribed; it takes a fraction of this. */
 const SUBSCRIBED_AFTER_MS = 2000;
 
+/** What its serializer `json` makes of a metric, with the settings of telegraf.conf. */
+interface TelegrafRecord {
+  fields: Record<string, number | string>;
+  tags: { topic: string };
+  timestamp: number;
+}
+
 /** The chain that most fleets run: telegraf/telegraf.conf says how it is tuned. */
 export const telegraf: Peer = {
   name: 'mosquitto-telegraf-kafka',
@@ -49,6 +56,10 @@ export const telegraf: Peer = {
           arrived: topic.records,
           expected: ({ expected }) => Math.max(...Object.values(expected.numbers).map(({ count }) => count)),
         },
+        contents: topic.contents(({ value }, tally) => {
+          const { fields, tags, timestamp } = JSON.parse(String(value)) as TelegrafRecord;
+          tally.addValues(tags.topic.split('/')[1], timestamp, fields);
+        }),
       };
     });
   },
