@@ -8,7 +8,7 @@ import type { KafkaClientOptions } from '../log/kafka-client.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
-import { needsFacts } from '../model/rule-facts.ts';
+import { judgedGroups, needsFacts } from '../model/rule-facts.ts';
 import {
   ALARMS,
   FACTS,
@@ -37,9 +37,9 @@ export function hasGroups({ windows }: Config): boolean {
   return windows.some(({ by }) => by.kind !== 'device');
 }
 
-/** Whether partitions tell each other anything: where there are several, and rules that look at devices in all of them. */
-export function sharesFacts({ alarms, log }: Config): boolean {
-  return log.partitions > 1 && needsFacts(alarms);
+/** Whether anything is told by way of FACTS: rules look at devices in several partitions, or at the windows of groups. */
+export function sharesFacts({ alarms, log, windows }: Config): boolean {
+  return (log.partitions > 1 && needsFacts(alarms)) || judgedGroups(alarms, windows).size > 0;
 }
 
 /** A role, or a command that only reads beside the running program. */

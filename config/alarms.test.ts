@@ -16,6 +16,34 @@ const problemsOf = (alarms: string): string[] => {
 };
 
 describe('alarm rules of all kinds', () => {
+  it('over groups and over devices are kept apart', () => {
+    const windows =
+      'windows:\n  - { name: site, by: site, sizeMs: 1m }\n  - { name: line, by: "tag:line", sizeMs: 1m }\n  - { name: own, sizeMs: 1m }\n';
+    const of = (...rules: string[]) => {
+      const alarms = rules.map((rule, i) => `  - { name: r${i}, kind: ${rule} }\n`).join('');
+      return problemsOf(`${alarms}${windows}`);
+    };
+    const high = `expression, when: 'rollup["site"].t.avg', above: 5`;
+    expect(of(high, `expression, when: 'alarm["r0"].active && device.id == "site=a"'`)[0]).toMatch(
+      /r0.* for each site/,
+    );
+    expect(of(high, `expression, when: 'alarm["r0"].active && rollup["site"].t.count > 2.0'`)).toEqual([]);
+    expect(of(high, 'combination, all: [r0]')).toEqual([
+      '4 alarms[1]: it is judged for each device, and "r0" for each site',
+    ]);
+    expect(of(`expression, when: 'rollup["site"].t.avg > rollup["line"].t.avg'`)).toEqual([
+      '3 alarms[0].when: its windows are over site, and "line" over tag:line',
+    ]);
+    expect(of(`expression, when: 'rollup["site"].t.avg > rollup["own"].t.avg'`)).toEqual([
+      '3 alarms[0].when: its windows are over site, and "own" over devices',
+    ]);
+    for (const name of ['metrics.t > 1.0', 'device.site == "a"', 'device.tags["line"] == "a"']) {
+      expect(of(`expression, when: 'rollup["site"].t.avg > 1.0 && ${name}'`)[0]).toMatch(
+        /when: it is judged for each site, which has no readings/,
+      );
+    }
+  });
+
   it('are told their mistakes at their place', () => {
     expect(problemsOf('  - { name: a, kind: treshold, metric: t, above: 1 }\n')).toEqual([
       '3 alarms[0].kind: "treshold" is not one of the choices',

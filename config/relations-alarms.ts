@@ -4,10 +4,11 @@ import { alarmExpressionPlace, dependenciesOf, ruleOrder } from '../model/rule-o
 import type { Path } from './problem.ts';
 import { clip, formatQuantity } from './quantity.ts';
 import type { Relation } from './relations.ts';
+import { groupRelations } from './relations-group-rules.ts';
 import type { DraftConfig } from './schema.ts';
 import { nearest } from './suggest.ts';
 
-type Add = (key: string | Path, what: string, remedy: string, uses?: Path[]) => void;
+export type Add = (key: string | Path, what: string, remedy: string, uses?: Path[]) => void;
 
 const time = (ms: number): string => formatQuantity(ms, 'duration');
 
@@ -27,6 +28,7 @@ export function alarmRelations(config: DraftConfig): Relation[] {
     levelRelations(alarm, add);
     kindRelations(alarm, config, add);
     ruleNames(alarm, alarms, add);
+    groupRelations(alarm, config, add);
   }
   const ordered = ruleOrder(alarms);
   if ('circle' in ordered) {

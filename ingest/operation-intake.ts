@@ -1,11 +1,13 @@
 import type { Log, LogConsumer, LogFrame } from '../log/log.ts';
 import type { Clock, TimerHandle } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
-import { decodeFact, FACT_TOPIC } from '../model/fact.ts';
+import { FACT_TOPIC } from '../model/fact.ts';
 import { encodeIdentity, FrameReader } from '../model/frame.ts';
+import { partitionOfResult } from '../model/group-result.ts';
 import type { Logger } from '../model/logger.ts';
 import { decodeOperation, deviceOf, OPERATION_TOPIC } from '../model/operation.ts';
 import { partitionOf } from '../model/partition.ts';
+import { decodeTold } from '../model/told.ts';
 import { FACTS, FACTS_GROUP, OPERATIONS, OPERATIONS_GROUP } from '../model/topics.ts';
 import type { Batcher } from './batcher.ts';
 
@@ -39,15 +41,16 @@ export const OPERATION_SOURCE: IntakeSource = {
   },
 };
 
-/** Facts (model/fact.ts) go into every partition but the one that told them. */
+/** Facts (model/fact.ts) go into every partition but the one that told them, results of groups into that of the group's alarms. */
 export const FACT_SOURCE: IntakeSource = {
   topic: FACTS,
   group: FACTS_GROUP,
   what: 'facts',
   identity: encodeIdentity('', FACT_TOPIC),
   concerns(payload, partitions) {
-    const { partition } = decodeFact(payload);
-    return every(partitions).filter((other) => other !== partition);
+    const told = decodeTold(payload);
+    if (told.kind === 'rollup') return [partitionOfResult(told, partitions)];
+    return every(partitions).filter((other) => other !== told.partition);
   },
 };
 

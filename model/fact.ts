@@ -40,23 +40,14 @@ export const FACT_KINDS = Object.keys(FACT_VALUES) as FactKind[];
 export const FACT_TOPIC = '$fact';
 
 const utf8 = new TextEncoder();
-const fatalUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeFact(fact: Fact): Uint8Array<ArrayBuffer> {
   const { partition, offset, ordinal, kind, rule, definition, group, values } = fact;
   return utf8.encode(JSON.stringify({ from: [partition, offset, ordinal], kind, rule, definition, group, values }));
 }
 
-/** Throws INPUT_INVALID when the bytes are not a fact. */
-export function decodeFact(bytes: Uint8Array): Fact {
-  let json: unknown;
-  try {
-    json = JSON.parse(fatalUtf8.decode(bytes));
-  } catch (cause) {
-    throw new SluiceError('INPUT_INVALID', 'a fact is not JSON', { cause });
-  }
-  if (typeof json !== 'object' || json === null) throw new SluiceError('INPUT_INVALID', 'a fact is not an object');
-  const members = new Map<string, unknown>(Object.entries(json));
+/** Throws INPUT_INVALID when the members, as JSON gives them, are not those of a fact. */
+export function factOf(members: ReadonlyMap<string, unknown>): Fact {
   const kind = FACT_KINDS.find((one) => one === members.get('kind'));
   if (kind === undefined) throw refused('kind');
   const [partition, offset, ordinal] = counts(members.get('from'), 'from', 3);

@@ -47,7 +47,7 @@ interface Part {
 
 const BEGIN_BYTES = 64 * 1024;
 const MAGIC = 0x534c55;
-const VERSION = 4;
+const VERSION = 5;
 
 /** In the order in which they are restored. */
 function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {

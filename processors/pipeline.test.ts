@@ -194,7 +194,7 @@ describe('a saved state', () => {
     const state = run.pipeline.save();
     const common = [
       // magic, version
-      'd598cd0204',
+      'd598cd0205',
       // one device, one metric, one series
       '010164010174010000',
       // seen: a run of two times 1,000 ms apart; nothing older

@@ -1,11 +1,11 @@
 import type { Position } from '../model/alarm.ts';
 import type { DerivedMetric } from '../model/derived.ts';
 import { SluiceError } from '../model/errors.ts';
-import { decodeFact, type Fact } from '../model/fact.ts';
 import { FrameReader } from '../model/frame.ts';
 import { decodeClaim } from '../model/ledger.ts';
 import { decodeOperation, type Operation } from '../model/operation.ts';
 import { matcher } from '../model/pattern.ts';
+import { decodeTold, type Told } from '../model/told.ts';
 import type { WindowSpec } from '../model/window.ts';
 import type { QuarantineRow } from '../store/blocks.ts';
 import { Alarms, type Orphan } from './alarms/alarms.ts';
@@ -28,6 +28,7 @@ import { DerivedMetrics } from './derived/derived.ts';
 import { Evaluation } from './evaluation.ts';
 import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
 import { MessageTopics } from './groups/message-topics.ts';
+import { groupWindows } from './groups/partial.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { ownKindOf } from './own-messages.ts';
 import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
@@ -102,6 +103,7 @@ export class PartitionPipeline {
       },
       registryFacts(registry),
       new SharedFacts(partition, options.partitions ?? 1),
+      groupWindows(options.windows),
     );
     registry.onChange((device) => alarms.deviceTold(device, this.#place()));
     const groups: GroupWindow[] = [];
@@ -181,7 +183,7 @@ export class PartitionPipeline {
 
   /**
    * Works at a frame. Never throws for what is in it. `stored` says what the store holds of the batch already, in a replay; its
-   * readings are then not given again. `counted` false keeps it out of the counts, which had it before. `facts`: what other partitions
+   * readings are then not given again. `counted` false keeps it out of the counts, which had it before. `told`: what other partitions
    * have told that is not on the log, to be known before the frame.
    */
   process(
@@ -189,14 +191,14 @@ export class PartitionPipeline {
     frame: Uint8Array,
     stored: StoredFrames | null,
     counted: boolean,
-    facts: readonly Fact[] = [],
+    told: readonly Told[] = [],
   ): void {
     this.#offset = offset;
     this.#index = 0;
     this.#state.ledger.beginFrame(offset);
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
-    for (const fact of facts) this.#state.alarms.hear(fact, this.#place(), this.#out.alarm);
+    for (const one of told) this.#state.alarms.hear(one, this.#place(), this.#out.alarm);
     const received = this.#messages(frame);
     this.#evaluation.endFrame(offset);
     this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
@@ -288,7 +290,7 @@ export class PartitionPipeline {
     if (kind === null) return false;
     this.#index = reader.index;
     try {
-      const fact = kind === 'fact' ? decodeFact(reader.payload()) : null;
+      const told = kind === 'fact' ? decodeTold(reader.payload()) : null;
       const operation = kind === 'operation' ? decodeOperation(reader.payload()) : null;
       if (kind === 'claim') this.#state.ledger.claim(decodeClaim(reader.payload()));
       if (receivedMs < TS_END_MS) {
@@ -296,7 +298,7 @@ export class PartitionPipeline {
         this.#state.alarms.clock();
       }
       if (operation !== null) this.#operation(operation);
-      if (fact !== null) this.#state.alarms.hear(fact, this.#place(), this.#out.alarm);
+      if (told !== null) this.#state.alarms.hear(told, this.#place(), this.#out.alarm);
     } catch (error) {
       if (!(error instanceof SluiceError) || error.code !== 'INPUT_INVALID') throw error;
       return false;

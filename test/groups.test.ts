@@ -24,6 +24,10 @@ windows:
     sizeMs: 2s
     outOfOrderMs: 0s
     allowedLatenessMs: 10m
+alarms:
+  - name: busy-site
+    kind: expression
+    when: rollup["site"].t.max > 20.0
 `;
 
 let program: Program | undefined;
@@ -32,7 +36,7 @@ afterEach(async () => {
   program = undefined;
 });
 
-it('windows of groups are those of all their readings, once, after kills of the processor', async () => {
+it('windows and alarms of groups are those of all their readings, once, after kills of the processor', async () => {
   program = await startProgram({ config });
   const p = program;
   const devices = Array.from({ length: 8 }, (_, i) => `d${i}`);
@@ -85,5 +89,17 @@ it('windows of groups are those of all their readings, once, after kills of the 
     rows.map((row) => [`${row.grouping} ${row.device} ${row.start_ms}`, { n: Number(row.n), sum: Number(row.sum) }]),
   );
   expect(found).toEqual(expected);
+  // Values rise, so each site comes beyond the level once, whatever was killed and told again.
+  const alarms = await eventually('the alarms of the sites', async () => {
+    const events = await p.query<Record<string, string>>(
+      'SELECT device, transition, rule FROM sluice.alarm_events FINAL ORDER BY device',
+    );
+    return events.length >= 2 ? events : null;
+  });
+  const raised = { transition: 'raised', rule: 'busy-site' };
+  expect(alarms).toEqual([
+    { device: 'site=north', ...raised },
+    { device: 'site=south', ...raised },
+  ]);
   expect(rows.every((row) => row.grouping !== 'site' || String(row.extra).includes('p50'))).toBe(true);
 }, 240_000);

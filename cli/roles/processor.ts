@@ -3,6 +3,7 @@ import type { Checkpoints } from '../../log/checkpoints.ts';
 import type { Log } from '../../log/log.ts';
 import { systemClock } from '../../model/clock.ts';
 import type { Logger } from '../../model/logger.ts';
+import { judgedGroups } from '../../model/rule-facts.ts';
 import type { ProcessorStats } from '../../model/stats.ts';
 import { ALARMS, STATS } from '../../model/topics.ts';
 import { type Merger, startMerger } from '../../processors/groups/merger.ts';
@@ -110,6 +111,7 @@ async function openMerger(
     ...parts,
     checkpoints,
     windows: config.windows,
+    judged: judgedGroups(config.alarms, config.windows),
     group: MERGE_GROUP,
     checkpointMs,
     batchBytesMax,

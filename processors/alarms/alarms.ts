@@ -1,13 +1,22 @@
 import type { AlarmRule, Position, RuleKind } from '../../model/alarm.ts';
 import type { Fact } from '../../model/fact.ts';
+import { deviceOfGrouping, type GroupResult } from '../../model/group-result.ts';
 import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { Rollup } from '../../model/rollup.ts';
 import { dependenciesOf, ruleOrder } from '../../model/rule-order.ts';
+import type { Told } from '../../model/told.ts';
 import type { SeriesDictionary } from '../series.ts';
 import { type StateReader, StateWriter } from '../state-bytes.ts';
 import type { EventTime } from '../windows/event-time.ts';
 import type { Orphan } from './alarm-case.ts';
-import { type Condition, type ConditionContext, type DeviceFacts, type Explanation, NO_FACTS } from './condition.ts';
+import {
+  type Condition,
+  type ConditionContext,
+  type DeviceFacts,
+  type Explanation,
+  type GroupWindows,
+  NO_FACTS,
+} from './condition.ts';
 import { KINDS } from './conditions/kinds.ts';
 import type { IndexedRule } from './conditions/levels.ts';
 import { ThresholdConditions } from './conditions/threshold.ts';
@@ -31,6 +40,7 @@ export class Alarms {
   readonly #rules: readonly AlarmRule[];
   readonly #series: SeriesDictionary;
   readonly #shared: SharedFacts;
+  readonly #groupWindows: GroupWindows;
   readonly #time: EventTime;
   readonly #place = new Place();
   readonly #life: AlarmLife;
@@ -64,6 +74,7 @@ export class Alarms {
     around: Omit<LifeSurroundings, 'shared'>,
     facts: DeviceFacts = NO_FACTS,
     shared = new SharedFacts(),
+    groupWindows: GroupWindows = new Map(),
   ) {
     this.#rules = rules;
     this.#series = series;
@@ -84,7 +95,8 @@ export class Alarms {
     this.#dependents = rules.map(({ name }) =>
       [...rules.keys()].filter((index) => dependenciesOf(rules[index]).includes(name)),
     );
-    const context = this.#context(facts);
+    const context = this.#context(facts, groupWindows);
+    this.#groupWindows = groupWindows;
     const indexed = rules.map((rule, index) => ({ rule, index }));
     const ofKind = (kind: RuleKind): IndexedRule[] => indexed.filter(({ rule }) => rule.kind === kind);
     this.#thresholds = new ThresholdConditions(ofKind('threshold'), context);
@@ -110,7 +122,7 @@ export class Alarms {
     });
   }
 
-  #context(facts: DeviceFacts): ConditionContext {
+  #context(facts: DeviceFacts, groupWindows: GroupWindows): ConditionContext {
     const states = this.#states;
     /** For a rule over groups a device is as its group is. */
     const subjectOf = (rule: number, device: number): number =>
@@ -127,6 +139,7 @@ export class Alarms {
       onTurn: (turn) => this.#turned(turn),
       facts,
       shared: this.#shared,
+      groupWindows,
       holds: (name, device) => of(name, device, false, (rule, subject) => states.holds(rule, subject)),
       evidenceOf: (name, device) => of(name, device, [], (rule, subject) => states.evidenceOf(rule, subject)),
       touch: (index, device) => this.#touched.add(this.#ranks[index] * DEVICES + device),
@@ -229,15 +242,28 @@ export class Alarms {
     this.#life.endFrame(position, emit);
   }
 
-  /** What another partition has told, at its place on the log. One that was had before changes nothing. */
-  hear(fact: Fact, position: Position, emit: EmitAlarm): void {
+  /** What another partition, or who merges groups, has told, at its place on the log. What was had before changes nothing. */
+  hear(told: Told, position: Position, emit: EmitAlarm): void {
+    const { offset, index } = position;
+    Object.assign(this.#place, { offset, index, ordinal: 0, clockMs: this.#time.clockMs });
+    if (told.kind === 'rollup') this.#groupResult(told);
+    else this.#fact(told, position, emit);
+  }
+
+  #fact(fact: Fact, at: Position, emit: EmitAlarm): void {
     const news = this.#shared.hear(fact);
     if (news === null) return;
-    const place = this.#place;
-    Object.assign(place, { offset: position.offset, index: position.index, ordinal: 0, clockMs: this.#time.clockMs });
     for (const condition of this.#all) condition.factHeard?.(fact);
     if (this.#touched.size > 0) this.#settle();
-    this.#life.hear(fact, news.before, position, emit);
+    this.#life.hear(fact, news.before, at, emit);
+  }
+
+  /** A window of a group has a result. The group is a device of the dictionary, under a name that no device has of itself. */
+  #groupResult({ definition, rollup }: GroupResult): void {
+    if (this.#groupWindows.get(rollup.window)?.definition !== definition) return;
+    const device = this.#series.devices.add(deviceOfGrouping(rollup.grouping, rollup.device));
+    for (const condition of this.#onRollup) condition.rollup?.(device, rollup);
+    if (this.#touched.size > 0) this.#settle();
   }
 
   /** The frame has ended: what the other partitions are to be told of it. After `endFrame`. */

@@ -22,6 +22,7 @@ export interface Condition {
   message?(device: number): void;
   /** The readings of a message are through. `aheadMs`: by how much its newest ts is ahead of the time received; NaN where it had none. */
   messageEnd?(device: number, aheadMs: number): void;
+  /** Of a group: the device that stands for it. */
   rollup?(device: number, rollup: Rollup): void;
   /** False when none of its rules looks at rollups. */
   readonly wantsRollups?: boolean;
@@ -58,6 +59,7 @@ export interface ConditionContext {
   onTurn: OnTurn;
   facts: DeviceFacts;
   shared: SharedFacts;
+  groupWindows: GroupWindows;
   /** Whether a rule holds for a device at this moment. */
   holds(rule: string, device: number): boolean;
   /** The readings that decided that a rule holds for a device; none where it does not. */
@@ -65,6 +67,9 @@ export interface ConditionContext {
   /** A rule is to be judged again when the readings at hand are through. `index` is that among all rules. */
   touch(index: number, device: number): void;
 }
+
+/** The windows of groups by name: what they are grouped by, and which definition. */
+export type GroupWindows = ReadonlyMap<string, { grouping: string; definition: number }>;
 
 /** What the registry knows about devices. */
 export interface DeviceFacts {

@@ -1,9 +1,13 @@
-import type { Rollup } from '../../model/rollup.ts';
-import type { WindowKey, WindowSpec } from '../../model/window.ts';
+import { type GroupResult, groupingOf } from '../../model/group-result.ts';
+import type { WindowSpec } from '../../model/window.ts';
 import { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from '../windows/aggregates/aggregate-set.ts';
 import { type GroupSpec, isGroupSpec } from './group-window.ts';
 import { definitionHash, type GroupMessage } from './partial.ts';
+
+/** Where results go, with the definition of their window. */
+export type EmitGroup = (rollup: GroupRollup, definition: number) => void;
+export type GroupRollup = GroupResult['rollup'];
 
 /** A group's window, with what each partition has told of it. */
 interface Entry {
@@ -58,7 +62,7 @@ export class GroupMerge {
     }
   }
 
-  take(message: GroupMessage, emit: (rollup: Rollup) => void): void {
+  take(message: GroupMessage, emit: EmitGroup): void {
     const { partition, offset, ordinal, startMs, partial } = message;
     if (partition >= this.#partitions) return;
     const last = this.#last[partition];
@@ -84,7 +88,7 @@ export class GroupMerge {
     return entry;
   }
 
-  #mark(window: MergedWindow, partition: number, startMs: number, emit: (rollup: Rollup) => void): void {
+  #mark(window: MergedWindow, partition: number, startMs: number, emit: EmitGroup): void {
     window.marks[partition] = Math.max(window.marks[partition], startMs);
     const finalMs = Math.min(...window.marks);
     if (finalMs <= window.finalMs) return;
@@ -96,7 +100,7 @@ export class GroupMerge {
   }
 
   /** The frame of PARTIALS has ended: corrections of what is final, and what takes no more is let go of. */
-  endFrame(emit: (rollup: Rollup) => void): void {
+  endFrame(emit: EmitGroup): void {
     for (const window of this.#windows.values()) {
       for (const entry of inOrder(window)) {
         if (entry.dirty && entry.startMs <= window.finalMs) this.#emit(window, entry, emit);
@@ -107,7 +111,7 @@ export class GroupMerge {
     }
   }
 
-  #emit(window: MergedWindow, entry: Entry, emit: (rollup: Rollup) => void): void {
+  #emit(window: MergedWindow, entry: Entry, emit: EmitGroup): void {
     const { spec, set, column } = window;
     set.begin(column, 0);
     for (const state of entry.states) {
@@ -120,10 +124,10 @@ export class GroupMerge {
     entry.revision++;
     const result = set.result(column, 0);
     set.release(column, 0);
-    emit({
+    const rollup: GroupRollup = {
       window: spec.name,
       device: entry.group,
-      grouping: groupingName(spec.by),
+      grouping: groupingOf(spec.by),
       metric: entry.metric,
       startMs: entry.startMs,
       endMs: entry.startMs + spec.sizeMs,
@@ -131,7 +135,8 @@ export class GroupMerge {
       label: '',
       revision: entry.revision,
       phase: entry.revision === 1 ? 'final' : 'corrected',
-    });
+    };
+    emit(rollup, window.definition);
   }
 
   save(): Uint8Array<ArrayBuffer> {
@@ -184,12 +189,6 @@ export class GroupMerge {
       entry.states[partition] = from.bytes().slice();
     }
   }
-}
-
-/** As it stands in the column `grouping`. */
-function groupingName(by: WindowKey): string {
-  if (by.kind === 'topic') return `topic:${by.level}`;
-  return by.kind === 'tag' ? `tag:${by.tag}` : by.kind;
 }
 
 function saveEntry(entry: Entry, out: StateWriter): void {

@@ -4,12 +4,14 @@ import type { Clock, TimerHandle } from '../../model/clock.ts';
 import { SluiceError } from '../../model/errors.ts';
 import { FrameReader } from '../../model/frame.ts';
 import type { Logger } from '../../model/logger.ts';
-import { PARTIALS } from '../../model/topics.ts';
+import type { Told } from '../../model/told.ts';
+import { FACTS, PARTIALS } from '../../model/topics.ts';
 import type { WindowSpec } from '../../model/window.ts';
 import { RollupsBlock } from '../../store/blocks.ts';
 import type { Store } from '../../store/store.ts';
+import { factFrames } from '../alarms/fact-frames.ts';
 import { untilDone } from '../retry.ts';
-import { GroupMerge } from './merge.ts';
+import { type EmitGroup, GroupMerge } from './merge.ts';
 import { decodePartial } from './partial.ts';
 
 export interface MergerOptions {
@@ -18,6 +20,8 @@ export interface MergerOptions {
   checkpoints: Checkpoints;
   store: Store;
   windows: readonly WindowSpec[];
+  /** Windows that alarm rules look at: their results are told on FACTS as well. */
+  judged: ReadonlySet<string>;
   group: string;
   checkpointMs: number;
   batchBytesMax: number;
@@ -43,9 +47,9 @@ interface MergeRun {
 }
 
 /**
- * Merges the windows of groups as a member of a consumer group at PARTIALS. A batch is in the store before the next is taken, and a
- * checkpoint is saved between batches, so after a kill the frames since it are merged again and give the same rows, which replace
- * themselves by their key.
+ * Merges the windows of groups as a member of a consumer group at PARTIALS. What comes of a batch is told to alarm rules and is in the
+ * store before the next is taken, and a checkpoint is saved between batches. So after a kill the frames since it are merged again
+ * and give the same rows, which replace themselves by their key, and the same results, whose revisions rules have seen.
  */
 export async function startMerger(options: MergerOptions): Promise<Merger> {
   const { log, checkpoints, windows, logger, clock } = options;
@@ -98,7 +102,16 @@ export async function startMerger(options: MergerOptions): Promise<Merger> {
     const fresh = frames.filter(({ offset }) => offset >= run.offsetNext);
     if (fresh.length === 0) return;
     const block = new RollupsBlock();
-    for (const { bytes } of fresh) mergeFrame(run.merge, bytes, (rollup) => block.add(rollup, partition));
+    const told: Told[] = [];
+    const emit: EmitGroup = (rollup, definition) => {
+      block.add(rollup, partition);
+      if (options.judged.has(rollup.window)) told.push({ kind: 'rollup', definition, rollup });
+    };
+    for (const { bytes } of fresh) mergeFrame(run.merge, bytes, emit);
+    for (const frame of factFrames(told)) {
+      const append = () => log.append(FACTS, partition, frame);
+      await untilDone('telling results of groups', append, { clock, logger, signal: abort.signal });
+    }
     const first = fresh[0].offset;
     const last = fresh[fresh.length - 1].offset;
     const rows = block.rows;
@@ -155,7 +168,7 @@ export async function startMerger(options: MergerOptions): Promise<Merger> {
 }
 
 /** Never throws for what is in the frame: what is no message of ours is passed over. */
-function mergeFrame(merge: GroupMerge, frame: Uint8Array, emit: Parameters<GroupMerge['take']>[1]): void {
+function mergeFrame(merge: GroupMerge, frame: Uint8Array, emit: EmitGroup): void {
   const reader = new FrameReader();
   reader.reset(frame);
   try {

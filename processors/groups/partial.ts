@@ -1,4 +1,6 @@
+import { groupingOf } from '../../model/group-result.ts';
 import type { WindowSpec } from '../../model/window.ts';
+import type { GroupWindows } from '../alarms/condition.ts';
 import { StateReader, StateWriter } from '../state-bytes.ts';
 
 /**
@@ -75,4 +77,12 @@ export function definitionHash({ name, seriesMax, readingsMax, ...definition }: 
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(JSON.stringify(definition))) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
+}
+
+/** The windows of groups, by name, for rules that look at their results. */
+export function groupWindows(specs: readonly WindowSpec[]): GroupWindows {
+  const groups = specs.filter(({ by }) => by.kind !== 'device');
+  return new Map(
+    groups.map((spec) => [spec.name, { grouping: groupingOf(spec.by), definition: definitionHash(spec) }]),
+  );
 }

@@ -1,13 +1,14 @@
 import type { AlarmEvent } from '../../model/alarm.ts';
-import type { Fact } from '../../model/fact.ts';
+import { partitionOfResult } from '../../model/group-result.ts';
 import type { Reading } from '../../model/reading.ts';
 import type { Rollup } from '../../model/rollup.ts';
-import { needsFacts } from '../../model/rule-facts.ts';
+import { judgedGroups, needsFacts } from '../../model/rule-facts.ts';
+import type { Told } from '../../model/told.ts';
 import type { QuarantineRow, SeriesNames } from '../../store/blocks.ts';
 import type { Blocks } from '../batch-builder.ts';
 import { addCounts, type BatchCounts, noCounts } from '../batch-output.ts';
 import { isGroupSpec } from '../groups/group-window.ts';
-import { GroupMerge } from '../groups/merge.ts';
+import { type EmitGroup, GroupMerge } from '../groups/merge.ts';
 import { decodePartial } from '../groups/partial.ts';
 import { PartitionPipeline, type PipelineOptions } from '../pipeline.ts';
 
@@ -49,19 +50,25 @@ export class OfflineEngine {
   readonly #open = new Map<number, Open>();
   readonly #blocks: Blocks;
   /** Merges what the partitions tell of the windows of groups; null where nobody asks for them. */
-  readonly #groups: { merge: GroupMerge; emit: (rollup: Rollup) => void } | null;
+  readonly #groups: { merge: GroupMerge; emit: EmitGroup } | null;
   readonly #framesPerBatch: number;
   /** By partition: what the others have told since its last frame. */
-  readonly #facts: Fact[][];
+  readonly #told: Told[][];
 
   /** `partitions`: how many there are, which windows of groups wait for, and which alarms look at together. */
   constructor(options: PipelineOptions, sinks: OfflineSinks, partitions = 1) {
     this.#options = { ...options, partitions, ledgerMs: LEDGER_MS };
-    this.#facts = Array.from({ length: partitions }, () => []);
+    this.#told = Array.from({ length: partitions }, () => []);
     this.#blocks = blocksOf(sinks);
     const { onRollup } = sinks;
-    const grouped = onRollup !== undefined && options.windows.some(isGroupSpec);
-    const emit = (rollup: Rollup): void => onRollup?.(rollup, 0);
+    const judged = judgedGroups(options.rules, options.windows);
+    const grouped = judged.size > 0 || (onRollup !== undefined && options.windows.some(isGroupSpec));
+    const emit: EmitGroup = (rollup, definition) => {
+      onRollup?.(rollup, 0);
+      if (!judged.has(rollup.window)) return;
+      const result = { kind: 'rollup', definition, rollup } as const;
+      this.#told[partitionOfResult(result, partitions)].push(result);
+    };
     this.#groups = grouped ? { merge: new GroupMerge(options.windows, partitions), emit } : null;
     // What the partitions tell is merged, and told the others, frame by frame.
     this.#framesPerBatch = grouped || (partitions > 1 && needsFacts(options.rules)) ? 1 : FRAMES_PER_BATCH;
@@ -74,7 +81,7 @@ export class OfflineEngine {
       open = { pipeline: this.#begin(partition), frames: 0 };
       this.#open.set(partition, open);
     }
-    open.pipeline.process(offset, bytes, null, true, this.#facts[partition]?.splice(0));
+    open.pipeline.process(offset, bytes, null, true, this.#told[partition]?.splice(0));
     if (++open.frames >= this.#framesPerBatch) this.#take(open);
   }
 
@@ -95,7 +102,7 @@ export class OfflineEngine {
   #take(open: Open): void {
     open.frames = 0;
     const { counts, partials, facts } = open.pipeline.take();
-    for (const fact of facts) for (const told of this.#facts) told.push(fact);
+    for (const fact of facts) for (const told of this.#told) told.push(fact);
     addCounts(this.counts, counts);
     if (this.#groups === null || partials.length === 0) return;
     const { merge, emit } = this.#groups;

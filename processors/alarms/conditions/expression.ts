@@ -18,22 +18,27 @@ import { readValue, writeValue } from './value-bytes.ts';
  * Any expression over the newest readings of a device, the last results of windows, other rules and the device's tags. It is judged when
  * something that it names has changed: once for all readings of a message that have the same ts, so that values that belong together
  * are seen together. What is unknown (docs/expressions.md) changes nothing. `forMs` is event time: the newest ts of the device.
+ *
+ * A rule that looks at windows of groups is judged for groups instead, each under the device that stands for it, with each result
+ * of its windows; its event time is the end of the newest of them.
  */
 export class ExpressionConditions implements Condition {
   readonly #context: ConditionContext;
   readonly #rules: readonly Compiled[];
   readonly #levels: LevelStates;
   readonly #units: Unit[] = [];
+  /** By the device that stands for it. */
+  readonly #groups = new Map<number, Group>();
   /** By device its units; by series the places that its readings go to. */
   readonly #ofDevice = new Map<number, Unit[]>();
   readonly #ofSeries: Input[][] = [];
 
   constructor(rules: readonly IndexedRule[], context: ConditionContext) {
     this.#context = context;
-    this.#rules = rules.map(({ rule, index }) => compile(rule as ExpressionRule, index));
+    this.#rules = rules.map(({ rule, index }) => compile(rule as ExpressionRule, index, context));
     this.#levels = new LevelStates(rules, context.place, context.onTurn, (number) => {
       const unit = this.#units[number];
-      const watermarkMs = context.time.newest(unit.device);
+      const watermarkMs = this.#rules[unit.r].grouping === '' ? context.time.newest(unit.device) : this.#nowMs(unit);
       return { device: unit.device, metric: '', watermarkMs, evidence: this.#evidence(unit) };
     });
   }
@@ -46,7 +51,11 @@ export class ExpressionConditions implements Condition {
   seriesAdded(series: number): void {
     const { series: dictionary } = this.#context;
     const device = dictionary.deviceOf(series);
-    if (!this.#ofDevice.has(device)) this.#deviceAdded(device);
+    const group = this.#groups.get(device);
+    if (group === undefined ? !this.#ofDevice.has(device) : !group.isDevice) {
+      if (group !== undefined) group.isDevice = true;
+      this.#addUnits(device, '');
+    }
     const metric = dictionary.metric(series);
     this.#ofSeries[series] = (this.#ofDevice.get(device) ?? []).flatMap((unit) =>
       this.#rules[unit.r].references.flatMap((reference, at) =>
@@ -55,11 +64,18 @@ export class ExpressionConditions implements Condition {
     );
   }
 
-  #deviceAdded(device: number): void {
+  #groupAdded(device: number, grouping: string, value: string): void {
+    if (this.#groups.has(device)) return;
+    this.#groups.set(device, { grouping, value, isDevice: this.#ofDevice.has(device) });
+    this.#addUnits(device, grouping);
+  }
+
+  /** Those of the rules over devices, or over groups of a kind. */
+  #addUnits(device: number, grouping: string): void {
     const name = this.#context.series.devices.name(device);
-    const units: Unit[] = [];
-    this.#rules.forEach(({ matches, references }, r) => {
-      if (!matches(name)) return;
+    const units = this.#ofDevice.get(device) ?? [];
+    this.#rules.forEach(({ matches, references, grouping: over }, r) => {
+      if (over !== grouping || !matches(name)) return;
       const first = this.#levels.add(r, () => null);
       const unit = { number: this.#units.length, r, device, first, inputs: references.map(() => emptyInput()) };
       this.#units.push(unit);
@@ -91,6 +107,8 @@ export class ExpressionConditions implements Condition {
   }
 
   rollup(device: number, rollup: Rollup): void {
+    const ofGroup = rollup.grouping !== undefined && rollup.grouping !== '';
+    if (ofGroup) this.#groupAdded(device, rollup.grouping as string, rollup.device);
     for (const unit of this.#ofDevice.get(device) ?? []) {
       this.#rules[unit.r].references.forEach((reference, at) => {
         if (reference.kind !== 'rollup') return;
@@ -98,6 +116,11 @@ export class ExpressionConditions implements Condition {
         const input = unit.inputs[at];
         // A correction of an earlier window is not the last result.
         if (rollup.endMs < input.tsMs) return;
+        if (ofGroup) {
+          // Results of groups may come again.
+          if (rollup.endMs === input.tsMs && rollup.revision <= input.index) return;
+          input.index = rollup.revision;
+        }
         input.value = fieldOf(rollup, reference.field);
         input.tsMs = rollup.endMs;
         this.#context.touch(this.#rules[unit.r].index, device);
@@ -123,10 +146,11 @@ export class ExpressionConditions implements Condition {
     if (unit === undefined) return;
     const result = this.#evaluate(unit);
     if (result === null) return;
-    this.#levels.judge(unit.first, unit.number, this.#nowMs(device), result);
+    this.#levels.judge(unit.first, unit.number, this.#nowMs(unit), result);
   }
 
-  #nowMs(device: number): number {
+  #nowMs({ r, device, inputs }: Unit): number {
+    if (this.#rules[r].grouping !== '') return inputs.reduce((newest, { tsMs }) => Math.max(newest, tsMs), 0);
     const newest = this.#context.time.newest(device);
     return newest < 0 ? this.#context.place.clockMs : newest;
   }
@@ -189,7 +213,7 @@ export class ExpressionConditions implements Condition {
         rule: rule.name,
         kind: 'expression',
         metric: '',
-        lastMs: this.#context.time.newest(device),
+        lastMs: this.#rules[unit.r].grouping === '' ? this.#context.time.newest(device) : this.#nowMs(unit),
         value: this.#evaluate(unit),
         levels: this.#levels.explain(unit.first),
         note: `${rule.when}; ${known.join(', ')}`,
@@ -197,8 +221,22 @@ export class ExpressionConditions implements Condition {
     });
   }
 
-  /** units: count, then of each: key of the rule, device, and a part: levels, count of inputs, and of each its value, ts + 1, offset, index */
+  siteOfGroup(device: number): string | null {
+    const group = this.#groups.get(device);
+    return group?.grouping === 'site' ? group.value : null;
+  }
+
+  /**
+   *     groups   count, then of each: device, grouping, value
+   *     units    count, then of each: key of the rule, device, and a part: levels, and of each input its value, ts + 1, offset, index
+   */
   save(out: StateWriter): void {
+    out.varint(this.#groups.size);
+    for (const [device, { grouping, value }] of this.#groups) {
+      out.varint(device);
+      out.text(grouping);
+      out.text(value);
+    }
     const units = [...this.#units].sort((a, b) => a.device - b.device || a.r - b.r);
     out.varint(units.length);
     for (const { r, device, first, inputs } of units) {
@@ -217,6 +255,10 @@ export class ExpressionConditions implements Condition {
   }
 
   restore(from: StateReader): void {
+    for (let left = from.count(); left > 0; left--) {
+      const device = from.below(this.#context.series.devices.count, 'a group');
+      this.#groupAdded(device, from.text(), from.text());
+    }
     for (let left = from.count(); left > 0; left--) {
       const key = from.text();
       const device = from.below(this.#context.series.devices.count, 'a device');
@@ -245,6 +287,15 @@ interface Compiled {
   whenInputs: readonly number[];
   clearWhen: Expression | null;
   clearInputs: readonly number[];
+  /** What it is over: site, tag:line and so on; empty for devices. */
+  grouping: string;
+}
+
+interface Group {
+  grouping: string;
+  value: string;
+  /** Whether a device has this name of itself. */
+  isDevice: boolean;
 }
 
 interface Unit {
@@ -266,6 +317,7 @@ interface InputState {
   /** Of the reading, or the end of the window; −1 before there was any. */
   tsMs: number;
   offset: number;
+  /** Of the message; for a result of a group its revision. */
   index: number;
 }
 
@@ -273,7 +325,7 @@ function emptyInput(): InputState {
   return { value: null, tsMs: -1, offset: 0, index: 0 };
 }
 
-function compile(rule: ExpressionRule, index: number): Compiled {
+function compile(rule: ExpressionRule, index: number, { groupWindows }: ConditionContext): Compiled {
   const place = alarmExpressionPlace(rule.above !== null || rule.below !== null);
   const when = compileExpression(rule.when, place);
   const clearWhen = rule.clearWhen === '' ? null : compileExpression(rule.clearWhen, alarmExpressionPlace(false));
@@ -288,7 +340,21 @@ function compile(rule: ExpressionRule, index: number): Compiled {
     });
   const whenInputs = inputsOf(when);
   const clearInputs = inputsOf(clearWhen);
-  return { rule, index, matches: matcher(rule.devices), references, when, whenInputs, clearWhen, clearInputs };
+  const grouping = references.reduce(
+    (found, one) => (one.kind === 'rollup' ? (groupWindows.get(one.window)?.grouping ?? found) : found),
+    '',
+  );
+  return {
+    rule,
+    index,
+    matches: matcher(rule.devices),
+    references,
+    when,
+    whenInputs,
+    clearWhen,
+    clearInputs,
+    grouping,
+  };
 }
 
 function fieldOf(rollup: Rollup, field: string): number | null {

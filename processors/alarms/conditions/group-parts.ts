@@ -1,4 +1,5 @@
 import type { AlarmGroup, SilenceRule } from '../../../model/alarm.ts';
+import { groupDevice } from '../../../model/group-result.ts';
 import type { SeriesDictionary } from '../../series.ts';
 import type { StateReader, StateWriter } from '../../state-bytes.ts';
 import { type FactSubject, factDefinition, type SharedFacts } from '../shared-facts.ts';
@@ -114,5 +115,5 @@ export class GroupParts {
 
 /** The device that the alarm of a group is of. */
 export function groupName(by: AlarmGroup, value: string): string {
-  return `${by.kind === 'tag' ? by.tag : by.kind}=${value}`.replace(/[/+#\0]/g, '_');
+  return groupDevice(by.kind === 'tag' ? by.tag : by.kind, value);
 }
