@@ -47,5 +47,6 @@ alarms:
   - {name: clock, kind: clock, aheadMs: 1h}
   - {name: dear, kind: expression, when: 'metrics.excess > 40.0 && device.site != ""', latch: reset, minIntervalMs: 500ms}
   - {name: full, kind: expression, when: 'rollup["1s"].level.max', above: 90, clear: 70}
+  - {name: loud, kind: expression, when: 'rollup["site"].level.max', above: 80, clear: 60, forMs: 2s}
   - {name: both, kind: combination, all: [hot, often], forMs: 200ms}
 `;

@@ -1,11 +1,13 @@
 import { pipelineOptionsOf } from '../../cli/pipeline-options.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { LogFrame } from '../../log/log.ts';
-import { decodeFact, encodeFact, FACT_TOPIC } from '../../model/fact.ts';
+import { FACT_TOPIC } from '../../model/fact.ts';
 import { FrameReader } from '../../model/frame.ts';
 import { OPERATION_TOPIC } from '../../model/operation.ts';
+import { judgedGroups } from '../../model/rule-facts.ts';
+import { decodeTold, encodeTold } from '../../model/told.ts';
 import { ALARMS, FACTS, OPERATIONS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
-import { GroupMerge } from '../../processors/groups/merge.ts';
+import { type EmitGroup, GroupMerge } from '../../processors/groups/merge.ts';
 import { partialFrames } from '../../processors/groups/outgoing.ts';
 import { decodePartial } from '../../processors/groups/partial.ts';
 import { PartitionPipeline, type PipelineOptions } from '../../processors/pipeline.ts';
@@ -46,11 +48,17 @@ export class LogReplay {
   /** What FACTS should hold, and what it does, without what was told again: by the partition that told it. */
   readonly facts: string[][] = Array.from({ length: PARTITIONS }, () => []);
   readonly factsLogged: string[][] = Array.from({ length: PARTITIONS }, () => []);
+  /** Results of groups that rules look at, as the merges give them, and those on FACTS. */
+  readonly results = new Set<string>();
+  readonly resultsLogged = new Set<string>();
+  /** Of these what is on TELEMETRY, by partition there. */
+  readonly resultsTaken: Set<string>[] = Array.from({ length: PARTITIONS }, () => new Set());
   /** Facts on TELEMETRY, by partition there; one may have come more than once. */
   readonly factsTaken: string[][] = Array.from({ length: PARTITIONS }, () => []);
   readonly #contents: LogContents;
   readonly #pipelines: PartitionPipeline[];
   readonly #merges: GroupMerge[];
+  readonly #judged: ReadonlySet<string>;
   readonly #next = new Map<string, number>();
   /** The place of the newest message of PARTIALS, as #partials. */
   readonly #told: { offset: number; ordinal: number }[];
@@ -62,6 +70,7 @@ export class LogReplay {
     const options: PipelineOptions = { ...pipelineOptionsOf(loadConfig({ text: yaml })), partitions: PARTITIONS };
     const all = Array.from({ length: PARTITIONS }, (_, p) => p);
     this.#pipelines = all.map((p) => new PartitionPipeline(p, options, { state: null, lastAlarm: null }));
+    this.#judged = judgedGroups(options.rules, options.windows);
     this.#merges = all.map(() => new GroupMerge(options.windows, PARTITIONS));
     this.#told = this.partials.map(() => ({ offset: -1, ordinal: -1 }));
     this.tables = {
@@ -94,13 +103,17 @@ export class LogReplay {
 
   #telemetry(partition: number, { offset, bytes }: LogFrame): void {
     this.operationsTaken[partition].push(...textsOf(bytes, OPERATION_TOPIC));
-    this.factsTaken[partition].push(...textsOf(bytes, FACT_TOPIC));
+    for (const payload of payloadsOf(bytes, FACT_TOPIC)) {
+      const text = Buffer.from(payload).toString('utf8');
+      if (decodeTold(payload).kind === 'rollup') this.resultsTaken[partition].add(text);
+      else this.factsTaken[partition].push(text);
+    }
     const pipeline = this.#pipelines[partition];
     pipeline.process(offset, bytes, null, true);
     const { blocks, alarmFrames, partials, facts } = pipeline.take();
     for (const table of REPLAYED) for (const block of blocks[table]) this.#rows(table, readNative(block));
     for (const frame of alarmFrames) this.events[partition].push(...textsOf(frame));
-    this.facts[partition].push(...facts.map((fact) => Buffer.from(encodeFact(fact)).toString('utf8')));
+    this.facts[partition].push(...facts.map((fact) => Buffer.from(encodeTold(fact)).toString('utf8')));
     for (const { partition: to, frame } of partialFrames(partials, PARTITIONS)) {
       for (const bytes of payloadsOf(frame)) this.partials[to * PARTITIONS + partition].push(hexOf(bytes));
     }
@@ -118,21 +131,27 @@ export class LogReplay {
   }
 
   #fact(partition: number, bytes: Uint8Array): void {
-    if (isNew(decodeFact(bytes), this.#factTold[partition])) {
-      this.factsLogged[partition].push(Buffer.from(bytes).toString('utf8'));
-    }
+    const told = decodeTold(bytes);
+    const text = Buffer.from(bytes).toString('utf8');
+    if (told.kind === 'rollup') this.resultsLogged.add(text);
+    else if (isNew(told, this.#factTold[partition])) this.factsLogged[partition].push(text);
   }
 
   #partial(partition: number, frame: Uint8Array): void {
     const block = new RollupsBlock();
     const merge = this.#merges[partition];
+    const emit: EmitGroup = (rollup, definition) => {
+      block.add(rollup, partition);
+      if (!this.#judged.has(rollup.window)) return;
+      this.results.add(Buffer.from(encodeTold({ kind: 'rollup', definition, rollup })).toString('utf8'));
+    };
     for (const bytes of payloadsOf(frame)) {
       const message = decodePartial(bytes);
-      merge.take(message, (rollup) => block.add(rollup, partition));
+      merge.take(message, emit);
       const at = partition * PARTITIONS + message.partition;
       if (isNew(message, this.#told[at])) this.partialsLogged[at].push(hexOf(bytes));
     }
-    merge.endFrame((rollup) => block.add(rollup, partition));
+    merge.endFrame(emit);
     if (block.rows > 0) for (const bytes of block.finish()) this.#rows('rollups', readNative(bytes));
   }
 }

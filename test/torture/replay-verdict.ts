@@ -1,5 +1,7 @@
+import { partitionOfResult } from '../../model/group-result.ts';
 import { decodeOperation } from '../../model/operation.ts';
 import { partitionOf } from '../../model/partition.ts';
+import { decodeTold } from '../../model/told.ts';
 import type { NativeRow } from '../../processors/testing/native-rows.ts';
 import { PARTITIONS } from './log-contents.ts';
 import { keyOf, type LogReplay, REPLAYED, type ReplayedTable } from './log-replay.ts';
@@ -43,6 +45,7 @@ export async function judgeReplay(
   sameList('partials to and from', replay.partialsLogged, replay.partials, (wrong) => (v.wrongRollups += wrong), v);
   sameList('facts of partition', replay.factsLogged, replay.facts, (wrong) => (v.wrongAlarms += wrong), v);
   judgeFacts(replay, v);
+  judgeResults(replay, v);
   if (!subscriberHeardAll) return;
   const missing = replay.events.flat().filter((text) => {
     const { id, subject, data } = JSON.parse(text);
@@ -51,6 +54,28 @@ export async function judgeReplay(
   if (missing.length === 0) return;
   v.wrongAlarms += missing.length;
   v.notes.push(`a subscriber did not hear ${missing.length} alarm events, ${missing[0]} for one`);
+}
+
+/** Each result of a group that rules look at is told, and is in the partition that owns the group, and nowhere else. */
+function judgeResults({ results, resultsLogged, resultsTaken }: LogReplay, v: Verdict): void {
+  const wrong = differing(results, resultsLogged);
+  for (const [partition, taken] of resultsTaken.entries()) {
+    const own = new Set([...results].filter((text) => ownerOf(text) === partition));
+    wrong.push(...differing(own, taken));
+  }
+  if (wrong.length === 0) return;
+  v.wrongAlarms += wrong.length;
+  v.notes.push(`${wrong.length} results of groups are not told, or not where they should be: ${wrong[0]}`);
+}
+
+/** What only one of them has. */
+function differing(a: ReadonlySet<string>, b: ReadonlySet<string>): string[] {
+  return [...[...a].filter((one) => !b.has(one)), ...[...b].filter((one) => !a.has(one))];
+}
+
+function ownerOf(text: string): number {
+  const told = decodeTold(Buffer.from(text));
+  return told.kind === 'rollup' ? partitionOfResult(told, PARTITIONS) : -1;
 }
 
 /** Each fact is in every partition but its own, and nothing there is of anybody else. A late one is settled by another look. */
@@ -192,9 +217,10 @@ export function missingOperations(replay: LogReplay, operators: Operators): numb
   return operators.taken.filter((operation) => partitionsOf(operation).some((p) => !taken[p].has(operation.id))).length;
 }
 
-/** Facts on their topic that are not yet in every other partition. */
+/** Facts on their topic that are not yet in every other partition, and results of groups that are not in their own. */
 export function missingFacts(replay: LogReplay): number {
   let missing = 0;
+  for (const text of replay.resultsLogged) if (!replay.resultsTaken[ownerOf(text)]?.has(text)) missing++;
   for (const [partition, here] of replay.factsTaken.entries()) {
     const taken = new Set(here);
     for (const [from, told] of replay.factsLogged.entries()) {
