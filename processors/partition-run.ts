@@ -160,20 +160,20 @@ export class PartitionRun {
   async #submit(frames: LogFrame[], bytes: number, generation: number): Promise<boolean> {
     const { room, batchesMax, inserter } = this.#shared;
     const { partition } = this;
-    const first = frames[0].offset;
-    const last = frames[frames.length - 1].offset;
+    const { offset: offsetFirst, appendedMs } = frames[0];
+    const offsetNext = frames[frames.length - 1].offset + 1;
     const stored = await this.#stored(frames);
     while (this.#batches.length >= batchesMax || !room.has(bytes)) {
       if (this.#stopped || generation !== this.#generation) return this.#stopped;
-      inserter.hurry();
+      // While the thread has work, waiting makes the insert larger.
+      if (!this.slot.isBusy) inserter.hurry();
       await room.change();
     }
     if (this.#stopped || generation !== this.#generation) return this.#stopped;
-    const appendedMs = frames[0].appendedMs;
-    const batch = { offsetFirst: first, offsetNext: last + 1, bytes, appendedMs, decoded: false, done: false };
+    const batch = { offsetFirst, offsetNext, bytes, appendedMs, decoded: false, done: false };
     this.#batches.push(batch);
     room.take(bytes);
-    this.#fedNext = last + 1;
+    this.#fedNext = offsetNext;
     this.#decode(batch, packed(partition, generation, frames, stored, this.#decodedNext), this.#epoch);
     return true;
   }
@@ -221,6 +221,7 @@ export class PartitionRun {
       output,
     });
     this.#alarms = this.#alarms.then(() => this.#append(output));
+    if (!this.slot.isBusy) this.#shared.room.changed();
     Promise.all([inserted, this.#alarms]).then(
       () => this.#done(batch),
       (error) => this.#shared.fatal(error),
@@ -317,7 +318,6 @@ export class PartitionRun {
     }
   }
 
-  /** Saves the state, when it has changed, and commits. One at a time. */
   /** When it is time for one: they come further apart when they take the thread long. */
   checkpointIfDue(): void {
     const { fromMs, lengthMs } = this.#pause;
@@ -326,6 +326,7 @@ export class PartitionRun {
     if (sinceMs < 0 || sinceMs >= lengthMs) void this.checkpoint();
   }
 
+  /** Saves the state, when it has changed, and commits. One at a time. */
   checkpoint(): Promise<void> {
     this.#saving ??= this.#save()
       .catch((error) => {

@@ -40,6 +40,11 @@ export class Slot {
     this.#thread = open();
   }
 
+  /** Whether a task is with the thread or waits for it. */
+  get isBusy(): boolean {
+    return this.#outstanding > 0;
+  }
+
   /** Rejects when the thread dies, or the task throws. */
   async run<Answer>(task: unknown, transfer: ArrayBuffer[]): Promise<Answer> {
     const epoch = this.epoch;

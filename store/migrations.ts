@@ -14,6 +14,7 @@ import {
   FIND_DEVICES,
   GROUP_ROLLUPS,
   LIGHTEN_READINGS,
+  MERGE_READINGS_BY_COLUMN,
   TTL_COLUMN,
   type Ttls,
 } from './tables.ts';
@@ -44,6 +45,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 6, name: 'when rollups were written, and tiers', statements: DATE_ROLLUPS },
   { version: 7, name: 'rollups of groups', statements: [GROUP_ROLLUPS] },
   { version: 8, name: 'lighter codecs of readings', statements: [LIGHTEN_READINGS] },
+  { version: 9, name: 'merges of readings by column', statements: [MERGE_READINGS_BY_COLUMN] },
 ];
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS migrations (

@@ -3,7 +3,7 @@ const MIB = 2 ** 20;
 /**
  * The engine's own configuration. It is made for a laptop that does other work as well: few background threads, small caches, and a
  * bound on memory. Figures in ARCHITECTURE.md. Parts are merged when there are ten rather than five of a size: each row is
- * rewritten less often (docs/decisions/004-store-cost.md).
+ * rewritten less often; statistics of columns, which no query of ours is planned by, are not made (docs/decisions/004-store-cost.md).
  */
 export function configXml(usersPath: string, memoryBytesMax: number): string {
   const cacheBytes = Math.round(Math.min(64 * MIB, memoryBytesMax / 16));
@@ -26,6 +26,7 @@ export function configXml(usersPath: string, memoryBytesMax: number): string {
   <background_distributed_schedule_pool_size>1</background_distributed_schedule_pool_size>
   <merge_tree>
     <merge_selector_base>10</merge_selector_base>
+    <auto_statistics_types></auto_statistics_types>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
     <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
