@@ -32,6 +32,8 @@ class Plant {
   readonly events: AlarmEvent[] = [];
   /** Frames as they were given, by partition, to replay them. */
   readonly frames: Uint8Array[][];
+  /** Facts in the order in which they were told, by partition. */
+  readonly told: string[][];
   readonly #options: PipelineOptions;
   readonly #pipelines: PartitionPipeline[];
   readonly #waiting: Fact[][];
@@ -42,6 +44,7 @@ class Plant {
     this.#pipelines = Array.from({ length: partitions }, (_, p) => this.open(p, null));
     this.frames = this.#pipelines.map(() => []);
     this.#waiting = this.#pipelines.map(() => []);
+    this.told = this.#pipelines.map(() => []);
   }
 
   get partitions(): number {
@@ -63,6 +66,7 @@ class Plant {
     const { blocks, facts } = this.#pipelines[partition].take();
     for (const [event] of linesOf(blocks.alarm_events)) this.events.push(event as AlarmEvent);
     for (const fact of facts) {
+      this.told[partition].push(Buffer.from(encodeFact(fact)).toString());
       for (let p = 0; p < this.partitions; p++) if (p !== partition) this.#waiting[p].push(fact);
     }
   }
@@ -177,6 +181,8 @@ describe('what is known of a whole site', () => {
           const again = plant.open(p, null);
           for (const [offset, bytes] of plant.frames[p].entries()) again.process(offset, bytes, null, true);
           expect(Buffer.from(again.save()).equals(Buffer.from(plant.state(p)))).toBe(true);
+          // In their order as well: a fact has its number within the frame, and is told again under that.
+          expect(again.take().facts.map((fact) => Buffer.from(encodeFact(fact)).toString())).toEqual(plant.told[p]);
         }
       }),
       { numRuns: 8 },

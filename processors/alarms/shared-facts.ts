@@ -97,15 +97,23 @@ export class SharedFacts {
     if (last !== undefined && (offset < last.offset || (offset === last.offset && ordinal <= last.ordinal)))
       return null;
     of.set(partition, fact);
+    // Told again, as from time to time.
+    if (last?.values.every((value, i) => value === fact.values[i])) return null;
     return { before: last?.values ?? null };
   }
 
-  /** The frame has ended: tells what has changed in it. */
-  endFrame(offset: number, emit: (fact: Fact) => void): void {
-    if (this.#changed.size === 0) return;
+  /**
+   * The frame has ended: tells what has changed in it. `again`: everything, so that the newest facts are always on their topic, for a
+   * partition that has lost its state (lost-state.ts).
+   */
+  endFrame(offset: number, emit: (fact: Fact) => void, again = false): void {
+    if (this.#changed.size === 0 && !again) return;
     let ordinal = 0;
-    for (const own of this.#changed) {
-      if (own.told !== null && own.values.every((value, i) => value === own.told?.[i])) continue;
+    // By their subjects: what was looked at first may be another after a restore, and each has its number within the frame.
+    const bySubject = [...(again ? this.#own.values() : this.#changed)].map((own) => ({ own, key: keyOf(own) }));
+    bySubject.sort((a, b) => (a.key < b.key ? -1 : 1));
+    for (const { own } of bySubject) {
+      if (!again && own.told !== null && own.values.every((value, i) => value === own.told?.[i])) continue;
       own.told = own.values;
       const { kind, rule, definition, group, values } = own;
       emit({ partition: this.partition, offset, ordinal: ordinal++, kind, rule, definition, group, values });
@@ -133,6 +141,18 @@ export class SharedFacts {
       out.varint(fact.offset);
       out.varint(fact.ordinal);
       for (const value of fact.values) out.varint(value);
+    }
+  }
+
+  /** What the topic had, into one that is empty. */
+  recover(facts: readonly Fact[], rules: readonly AlarmRule[]): void {
+    const names = new Set(rules.map(({ name }) => name));
+    const definitions = new Set(['', ...rules.map(factDefinition)]);
+    for (const fact of facts) {
+      const { kind, rule, definition, group, values } = fact;
+      if (!names.has(rule) || !definitions.has(definition)) continue;
+      if (fact.partition !== this.partition) this.hear(fact);
+      else this.#own.set(keyOf(fact), { kind, rule, definition, group, values, told: values });
     }
   }
 
