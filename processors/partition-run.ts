@@ -1,9 +1,9 @@
 import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
-import { ALARMS, FACTS, PARTIALS, TELEMETRY } from '../model/topics.ts';
-import { factFrames } from './alarms/fact-frames.ts';
+import { TELEMETRY } from '../model/topics.ts';
+import { appendOutput } from './append-output.ts';
 import type { BatchOutput, StoredFrames } from './batch-output.ts';
-import { partialFrames } from './groups/outgoing.ts';
+import { countsOf, findLostState, type LostState } from './lost-state.ts';
 import type { StateSizes } from './partition-state.ts';
 import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
@@ -111,9 +111,9 @@ export class PartitionRun {
         logger.error('retention has removed frames that were not processed', { partition, frames: lost });
       }
     }
-    if (!(await this.#assign(offset, state))) {
+    if (state === null || !(await this.#assign(offset, state))) {
       offset = bounds.first;
-      await this.#assign(offset, null);
+      await this.#assignAnew(offset);
     }
     this.#fedNext = offset;
     this.storedNext = offset;
@@ -124,8 +124,21 @@ export class PartitionRun {
     return offset;
   }
 
+  /** Without a checkpoint: from the first frame of the log, or from what else is known of what was before the first that is left. */
+  async #assignAnew(offset: number): Promise<void> {
+    const { partition } = this;
+    const { checkpoints, log, logger, store } = this.#shared;
+    const lost = offset === 0 ? null : await findLostState(log, store, partition, offset);
+    if (!(await this.#assign(offset, null, lost)) || lost === null) return;
+    logger.warn('recovers a lost checkpoint from store and log', { partition, offset, ...countsOf(lost) });
+    // Before anything comes of it: it would not be found the same again.
+    const answer = await this.#ask({ kind: 'save', partition, generation: this.#generation, whole: true });
+    if (answer.kind !== 'state' || answer.state === null) return;
+    await checkpoints.save(partition, { offsetNext: offset, state: answer.state.bytes });
+  }
+
   /** False when the state is unreadable. */
-  async #assign(offset: number, state: Uint8Array | null): Promise<boolean> {
+  async #assign(offset: number, state: Uint8Array | null, lost: LostState | null = null): Promise<boolean> {
     const { log, store, logger } = this.#shared;
     const { partition } = this;
     this.#resume = await findResume(log, store, partition, offset);
@@ -133,7 +146,7 @@ export class PartitionRun {
     this.#changesFrom = null;
     this.#epoch = this.slot.epoch;
     const { lastAlarm } = this.#resume;
-    const answer = await this.#ask({ kind: 'assign', partition, generation, state, lastAlarm });
+    const answer = await this.#ask({ kind: 'assign', partition, generation, state, lost, lastAlarm });
     if (answer.kind !== 'unreadable') return true;
     const remedy = 'the partition is replayed from the start of its log';
     logger.error('the checkpoint cannot be read', { partition, why: answer.message, remedy });
@@ -220,26 +233,12 @@ export class PartitionRun {
       appendedMs,
       output,
     });
-    this.#alarms = this.#alarms.then(() => this.#append(output));
+    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, output));
     if (!this.slot.isBusy) this.#shared.room.changed();
     Promise.all([inserted, this.#alarms]).then(
       () => this.#done(batch),
       (error) => this.#shared.fatal(error),
     );
-  }
-
-  /** One after another, so that the last event on the log tells which are there. */
-  async #append({ alarmFrames, partials, facts }: BatchOutput): Promise<void> {
-    const { log } = this.#shared;
-    for (const frame of alarmFrames) {
-      await untilDone('appending alarm events', () => log.append(ALARMS, this.partition, frame), this.#shared);
-    }
-    for (const { partition, frame } of partialFrames(partials, log.partitions)) {
-      await untilDone('telling of groups', () => log.append(PARTIALS, partition, frame), this.#shared);
-    }
-    for (const frame of factFrames(facts)) {
-      await untilDone('telling the other partitions', () => log.append(FACTS, this.partition, frame), this.#shared);
-    }
   }
 
   #done(batch: Batch): void {

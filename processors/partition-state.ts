@@ -20,7 +20,7 @@ import type { WindowOperator } from './windows/window.ts';
  *     time      clock; newest, active, due of each device
  *     parts     count, then for each: name, definition, a part
  *
- * Parts stand by themselves: `devices`, `facts`, `alarms`, `conditions`, `derived`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * Parts stand by themselves: `devices`, `facts`, `alarms`, `conditions`, `derived`, `recovered`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
  * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
@@ -94,6 +94,12 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
       definition: '',
       save: (out) => alarms.saveConditions(out),
       restore: (from) => alarms.restoreConditions(from),
+    },
+    {
+      name: 'recovered',
+      definition: '',
+      save: (out) => alarms.recovered.save(out),
+      restore: (from) => alarms.recovered.restore(from, series.devices.count),
     },
     {
       name: 'ledger',

@@ -30,6 +30,7 @@ import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
 import { MessageTopics } from './groups/message-topics.ts';
 import { groupWindows } from './groups/partial.ts';
 import { Ledger } from './ledger/ledger.ts';
+import type { LostState } from './lost-state.ts';
 import { ownKindOf } from './own-messages.ts';
 import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
@@ -47,6 +48,9 @@ export type { PipelineOptions } from './pipeline-options.ts';
 const METRICS_PER_DEVICE_MAX = 10_000;
 
 const NO_SERIES = new Int32Array(0);
+
+/** How often a partition tells all of its facts again, by its clock; the topic keeps them for longer. */
+const FACTS_AGAIN_MS = 3_600_000;
 
 /**
  * One partition at work: frames in, rows and alarm events out. Everything that it gives is a function of the state that it began
@@ -80,11 +84,11 @@ export class PartitionPipeline {
   /** Of the state that was saved last. */
   #blocks: KnownBlocks | null = null;
 
-  /** `state` is that of a checkpoint, or null to begin with nothing; throws CHECKPOINT_UNREADABLE. */
+  /** `state` is that of a checkpoint, or null to begin with nothing, or with what is left of one that was `lost`; throws CHECKPOINT_UNREADABLE. */
   constructor(
     partition: number,
     options: PipelineOptions,
-    start: { state: Uint8Array | null; lastAlarm: LastAlarm | null },
+    start: { state: Uint8Array | null; lastAlarm: LastAlarm | null; lost?: LostState | null },
     blocks: Blocks = STORE_BLOCKS,
   ) {
     this.#partition = partition;
@@ -135,6 +139,17 @@ export class PartitionPipeline {
       start.state === null
         ? []
         : restoreState(this.#state, start.state, (added) => this.#evaluation.seriesAdded(added));
+    if (start.lost) this.#recover(start.lost);
+  }
+
+  #recover(lost: LostState): void {
+    const { time, registry, alarms } = this.#state;
+    time.tick(lost.clockMs);
+    registry.recover(
+      lost.devices,
+      lost.operations.filter((operation) => operation.kind === 'device'),
+    );
+    this.#orphans.push(...alarms.recover(lost));
   }
 
   /** Null when nothing is derived, so that it costs nothing. */
@@ -195,6 +210,7 @@ export class PartitionPipeline {
   ): void {
     this.#offset = offset;
     this.#index = 0;
+    const hour = Math.floor(this.#state.time.clockMs / FACTS_AGAIN_MS);
     this.#state.ledger.beginFrame(offset);
     this.#out.beginFrame(offset, stored, counted);
     if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
@@ -202,7 +218,8 @@ export class PartitionPipeline {
     const received = this.#messages(frame);
     this.#evaluation.endFrame(offset);
     this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
-    this.#state.alarms.tell(offset, this.#out.fact);
+    const isAgain = Math.floor(this.#state.time.clockMs / FACTS_AGAIN_MS) !== hour;
+    this.#state.alarms.tell(offset, this.#out.fact, isAgain);
     this.#state.registry.endFrame(offset, this.#out.device);
     this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);

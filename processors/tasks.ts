@@ -1,5 +1,6 @@
 import type { LogFrame } from '../log/log.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
+import type { LostState } from './lost-state.ts';
 import type { SavedState } from './partition-state.ts';
 
 /**
@@ -13,6 +14,8 @@ export interface AssignTask {
   partition: number;
   generation: number;
   state: Uint8Array | null;
+  /** Without a state: what else is known of it; null for a partition that begins with the first frame of its log. */
+  lost: LostState | null;
   lastAlarm: LastAlarm | null;
 }
 

@@ -9,6 +9,7 @@ import {
 } from '../../model/alarm.ts';
 import { type AlarmLifeSettings, lifeStateOf } from '../../model/alarm-life.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
+import type { PastAlarm } from './alarm-history.ts';
 import type { Turn } from './turn.ts';
 
 /** What is kept of a rule and a device while there is anything to keep. */
@@ -29,6 +30,19 @@ export interface AlarmCase {
   raiseTimes: number[];
   /** When a timer of it ends; Infinity when there is none. */
   dueMs: number;
+}
+
+/** That of an alarm of which only its transitions are known; whether the condition still holds is yet to be seen. */
+export function recoveredCase(rule: number, device: number, past: PastAlarm, site: string): AlarmCase {
+  const { alarm, raisedMs, escalated } = past;
+  return {
+    ...newCase(rule, device),
+    holds: alarm.state === 'raised' && !alarm.latched,
+    turnedMs: raisedMs,
+    lastRaiseMs: raisedMs,
+    raiseTimes: alarm.chattering ? [raisedMs] : [],
+    record: { alarm, raisedClockMs: raisedMs, escalated, site },
+  };
 }
 
 export interface AlarmRecord {

@@ -5,6 +5,7 @@ import type { AlarmOperation, MaintenanceOperation } from '../../model/operation
 import type { Rollup } from '../../model/rollup.ts';
 import { dependenciesOf, ruleOrder } from '../../model/rule-order.ts';
 import type { Told } from '../../model/told.ts';
+import type { LostState } from '../lost-state.ts';
 import type { SeriesDictionary } from '../series.ts';
 import { type StateReader, StateWriter } from '../state-bytes.ts';
 import type { EventTime } from '../windows/event-time.ts';
@@ -17,12 +18,16 @@ import {
   type GroupWindows,
   NO_FACTS,
 } from './condition.ts';
+import { isOverGroups } from './conditions/group-parts.ts';
 import { KINDS } from './conditions/kinds.ts';
 import type { IndexedRule } from './conditions/levels.ts';
 import { ThresholdConditions } from './conditions/threshold.ts';
-import { AlarmLife, type LifeSurroundings } from './life.ts';
+import { AlarmLife } from './life.ts';
+import type { LifeSurroundings } from './life-surroundings.ts';
+import { RecoveredAlarms } from './recovered-alarms.ts';
 import { RuleStates } from './rule-states.ts';
 import { SharedFacts } from './shared-facts.ts';
+import { Touched } from './touched.ts';
 import { type EmitAlarm, Place, type Turn } from './turn.ts';
 
 export type { Orphan } from './alarm-case.ts';
@@ -45,6 +50,7 @@ export class Alarms {
   readonly #place = new Place();
   readonly #life: AlarmLife;
   readonly #states: RuleStates;
+  readonly recovered: RecoveredAlarms;
   readonly #thresholds: ThresholdConditions;
   readonly #conditions = new Map<RuleKind, Condition>();
   /** Those of them that take part in each step. */
@@ -62,8 +68,7 @@ export class Alarms {
   readonly #ranked: readonly number[];
   readonly #dependents: readonly number[][];
   readonly #byName: ReadonlyMap<string, number>;
-  /** Rules to be judged when the readings at hand are through: rank · 2³² + device. */
-  readonly #touched = new Set<number>();
+  readonly #touched = new Touched();
   /** The ts of the readings at hand, −1 before the first of a message. */
   #runMs = -1;
 
@@ -86,6 +91,8 @@ export class Alarms {
       shared,
     });
     this.#states = new RuleStates(rules, this.#place);
+    const own = { states: this.#states, life: this.#life, explain: (device: number) => this.explain(device) };
+    this.recovered = new RecoveredAlarms({ rules, time, ...own });
     this.#byName = new Map(rules.map((rule, index) => [rule.name, index]));
     const ordered = ruleOrder(rules);
     // The settings refuse circles (config/relations-alarms.ts).
@@ -142,7 +149,7 @@ export class Alarms {
       groupWindows,
       holds: (name, device) => of(name, device, false, (rule, subject) => states.holds(rule, subject)),
       evidenceOf: (name, device) => of(name, device, [], (rule, subject) => states.evidenceOf(rule, subject)),
-      touch: (index, device) => this.#touched.add(this.#ranks[index] * DEVICES + device),
+      touch: (index, device) => this.#touched.add(this.#ranks[index], device),
     };
   }
 
@@ -239,6 +246,7 @@ export class Alarms {
 
   /** The frame has ended: what the clock has brought about in the lives of alarms. After `judgeTimers`. */
   endFrame(position: Position, emit: EmitAlarm): void {
+    this.recovered.look(position, emit);
     this.#life.endFrame(position, emit);
   }
 
@@ -267,16 +275,12 @@ export class Alarms {
   }
 
   /** The frame has ended: what the other partitions are to be told of it. After `endFrame`. */
-  tell(offset: number, emit: (fact: Fact) => void): void {
-    this.#shared.endFrame(offset, emit);
+  tell(offset: number, emit: (fact: Fact) => void, again = false): void {
+    this.#shared.endFrame(offset, emit, again);
   }
 
   #siteOfGroup(device: number): string | null {
-    for (const condition of this.#all) {
-      const site = condition.siteOfGroup?.(device) ?? null;
-      if (site !== null) return site;
-    }
-    return null;
+    return this.#all.map((condition) => condition.siteOfGroup?.(device) ?? null).find((site) => site !== null) ?? null;
   }
 
   /** The device's registry entry has changed. */
@@ -292,18 +296,11 @@ export class Alarms {
     if (this.#touched.size > 0) this.#settle();
   }
 
-  /** Judges what was touched, rank by rank: what that touches in turn has a higher rank. */
   #settle(): void {
-    while (this.#touched.size > 0) {
-      const keys = [...this.#touched].sort((a, b) => a - b);
-      const rank = Math.floor(keys[0] / DEVICES);
+    this.#touched.settle((rank, device) => {
       const { condition, number } = this.#owners[this.#ranked[rank]];
-      for (const key of keys) {
-        if (Math.floor(key / DEVICES) !== rank) break;
-        this.#touched.delete(key);
-        condition.settle?.(number, key % DEVICES);
-      }
-    }
+      condition.settle?.(number, device);
+    });
   }
 
   #turned(turn: Turn): void {
@@ -314,7 +311,7 @@ export class Alarms {
     for (const dependent of this.#dependents[turn.rule]) {
       const over = isOverGroups(this.#rules[turn.rule]) ? this.#owners[turn.rule].condition.membersOf : undefined;
       const devices = over?.call(this.#owners[turn.rule].condition, turn.rule, turn.device) ?? [turn.device];
-      for (const device of devices) this.#touched.add(this.#ranks[dependent] * DEVICES + device);
+      for (const device of devices) this.#touched.add(this.#ranks[dependent], device);
     }
     if (this.#rules[turn.rule].raises !== false && this.#isOwn(turn)) this.#life.turn(turn, this.#place.emit);
     // Two timers of one frame may turn the same rule and device.
@@ -330,11 +327,7 @@ export class Alarms {
   explain(device: number): Explanation[] {
     return this.#all
       .flatMap((condition) => condition.explain(device))
-      .map((found) => {
-        const schedule = this.#states.explain(this.#byName.get(found.rule) ?? 0);
-        const note = [found.note ?? '', schedule].filter((part) => part !== '').join('; ');
-        return note === '' ? found : { ...found, note };
-      });
+      .map((found) => this.#states.withSchedule(found, this.#byName.get(found.rule) ?? 0));
   }
 
   /** What partitions have told each other. */
@@ -345,6 +338,20 @@ export class Alarms {
   /** Before all else of the alarms. */
   restoreFacts(from: StateReader): void {
     this.#shared.restore(from, this.#rules);
+  }
+
+  /** What could be had of a state that was lost (lost-state.ts), when the registry has it. Gives back alarms that have no rule. */
+  recover(lost: LostState): Orphan[] {
+    this.#shared.recover(lost.facts, this.#rules);
+    this.#beginDevices();
+    for (const condition of this.#conditions.values()) condition.beginAfresh?.();
+    return this.recovered.begin(lost);
+  }
+
+  /** Series were added before the registry was there. */
+  #beginDevices(): void {
+    for (let device = 0; device < this.#series.devices.count; device++) this.deviceChanged(device);
+    this.#place.clockMs = this.#time.clockMs;
   }
 
   /** The lives of alarms; conditions are a part of their own. */
@@ -370,9 +377,7 @@ export class Alarms {
 
   /** After `seriesAdded` was called for every series. */
   restoreConditions(from: StateReader): void {
-    // Series were added before the registry was there.
-    for (let device = 0; device < this.#series.devices.count; device++) this.deviceChanged(device);
-    this.#place.clockMs = this.#time.clockMs;
+    this.#beginDevices();
     const afresh = new Set(this.#conditions.values());
     const same = this.#states.restore(from, this.#series.devices.count);
     for (let left = from.count(); left > 0; left--) {
@@ -392,8 +397,3 @@ export class Alarms {
 
 /** Above every number of a reading within a message. */
 const TIMER_ORDINAL = 2 ** 30;
-const DEVICES = 2 ** 32;
-
-function isOverGroups(rule: AlarmRule): boolean {
-  return rule.kind === 'silence' && rule.by !== null;
-}

@@ -4,6 +4,7 @@ import type { Fact, FactKind } from '../../model/fact.ts';
 import { partitionOf } from '../../model/partition.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { alarmId, isGraver, newRecord } from './alarm-case.ts';
+import type { PastAlarm } from './alarm-history.ts';
 import type { FactSubject, SharedFacts } from './shared-facts.ts';
 import { ruleVersionOf } from './turn.ts';
 
@@ -215,6 +216,14 @@ export class Floods {
         this.#tell(group, 'cleared', clockMs, position, emit);
       }
     }
+  }
+
+  /** The alarm of a flood that was on when the state was lost. */
+  recover(rule: number, { alarm, lastMs }: PastAlarm): void {
+    const settings = lifeSettingsOf(this.#rules[rule]).group;
+    if (settings === null) return;
+    Object.assign(this.#group(rule, alarm.device), { alarm, lastMs, tellAt: Math.max(1, alarm.raises) * 2 });
+    this.#nextMs = Math.min(this.#nextMs, lastMs + settings.withinMs);
   }
 
   /** count, then for each group: rule, key, times, lastMs, tellAt, the alarm as JSON or nothing */

@@ -1,5 +1,5 @@
-import type { AlarmEvent, AlarmRule, Position } from '../../model/alarm.ts';
-import { type AlarmLifeSettings, lifeSettingsOf, type Maintenance, type Transition } from '../../model/alarm-life.ts';
+import type { Alarm, AlarmRule, Position } from '../../model/alarm.ts';
+import { type AlarmLifeSettings, lifeSettingsOf, type Transition } from '../../model/alarm-life.ts';
 import type { Fact } from '../../model/fact.ts';
 import type { AlarmOperation, MaintenanceOperation } from '../../model/operation.ts';
 import type { SeriesDictionary } from '../series.ts';
@@ -15,38 +15,19 @@ import {
   newRecord,
   type Orphan,
   orphanOf,
+  recoveredCase,
   setLife,
 } from './alarm-case.ts';
+import type { PastAlarm } from './alarm-history.ts';
 import { AppliedCommands } from './applied-commands.ts';
 import { CaseTable } from './case-table.ts';
 import { Floods } from './flood.ts';
 import { Inhibition } from './inhibition.ts';
+import type { Cause, Emit, LifeSurroundings } from './life-surroundings.ts';
 import { MaintenanceTimes } from './maintenance.ts';
 import { carryOut } from './operator.ts';
-import type { SharedFacts } from './shared-facts.ts';
-import { dueMsOf, mayEscalate } from './timers.ts';
+import { comeDue, dueMsOf } from './timers.ts';
 import { evidenceOf, ruleVersionOf, type Turn } from './turn.ts';
-
-/** What the life of alarms asks of the partition. */
-export interface LifeSurroundings {
-  /** The partition's clock: the largest time received so far. */
-  clockMs(): number;
-  /** The site of a device, '' where it is not known. */
-  siteOf(device: number): string;
-  maintenance: readonly Maintenance[];
-  shared: SharedFacts;
-}
-
-export type Emit = (event: AlarmEvent) => void;
-
-/** Where, when and by whom a transition came about. */
-export interface Cause {
-  atMs: number;
-  position: Position;
-  by?: string;
-  comment?: string;
-  turn?: Turn;
-}
 
 /**
  * The lives of alarms, after ISA-18.2: what becomes of a condition's turns, of what operators do, and of time. At most one alarm of a
@@ -110,11 +91,11 @@ export class AlarmLife {
       if (c.record?.alarm.chattering === true) {
         c.record.alarm.raises++;
         c.record.alarm.value = turn.value;
-      } else if (c.raiseTimes.length >= chattering.times) this.#raise(c, turn, 'chattering', emit);
+      } else if (c.raiseTimes.length >= chattering.times) this.raise(c, turn, 'chattering', emit);
       else if (this.#isTooSoon(c, nowMs, minIntervalMs)) c.held = turn;
-      else this.#raise(c, turn, 'raised', emit);
+      else this.raise(c, turn, 'raised', emit);
     } else if (this.#isTooSoon(c, nowMs, minIntervalMs)) c.held = turn;
-    else this.#raise(c, turn, 'raised', emit);
+    else this.raise(c, turn, 'raised', emit);
     this.settle(c);
   }
 
@@ -122,7 +103,7 @@ export class AlarmLife {
     return c.lastRaiseMs > 0 && nowMs < c.lastRaiseMs + minIntervalMs;
   }
 
-  #raise(c: AlarmCase, turn: Turn, transition: 'raised' | 'chattering', emit: Emit): void {
+  raise(c: AlarmCase, turn: Turn, transition: 'raised' | 'chattering', emit: Emit): void {
     const nowMs = this.#around.clockMs();
     const rule = this.rules[c.rule];
     const device = this.#series.devices.name(c.device);
@@ -203,13 +184,13 @@ export class AlarmLife {
     if (c.held !== null) c.held = null;
     else if (record !== null) {
       record.alarm.value = turn.value;
-      if (!record.alarm.chattering) this.#down(c, record, { atMs: turn.atMs, position: turn.position, turn }, emit);
+      if (!record.alarm.chattering) this.down(c, record, { atMs: turn.atMs, position: turn.position, turn }, emit);
     }
     this.settle(c);
   }
 
   /** The condition has ceased: the alarm clears, or is latched. */
-  #down(c: AlarmCase, record: AlarmRecord, cause: Cause, emit: Emit): void {
+  down(c: AlarmCase, record: AlarmRecord, cause: Cause, emit: Emit): void {
     const { alarm } = record;
     const { latch } = this.settings[c.rule];
     if (alarm.state !== 'raised') return;
@@ -306,7 +287,7 @@ export class AlarmLife {
     const cause = { atMs: this.#around.clockMs(), position };
     if (operation.kind === 'maintenance') {
       this.#maintenance.apply(operation);
-      this.#reconsiderAll(cause, emit);
+      this.reconsiderAll(cause, emit);
       return;
     }
     const rule = operation.rule === null ? null : this.rules.findIndex(({ name }) => name === operation.rule);
@@ -315,7 +296,8 @@ export class AlarmLife {
     carryOut(this, this.#cases, { rule, device }, operation, cause, emit);
   }
 
-  #reconsiderAll(cause: Cause, emit: Emit): void {
+  /** Looks again at what suppresses each alarm. */
+  reconsiderAll(cause: Cause, emit: Emit): void {
     for (const c of this.#cases.all()) {
       if (c.record === null) continue;
       this.reconsider(c, cause, emit);
@@ -326,49 +308,46 @@ export class AlarmLife {
   /** The frame has ended: what the clock has brought about. */
   endFrame(position: Position, emit: Emit): void {
     const atMs = this.#around.clockMs();
-    if (this.#maintenance.hasTurned(atMs)) this.#reconsiderAll({ atMs, position }, emit);
+    if (this.#maintenance.hasTurned(atMs)) this.reconsiderAll({ atMs, position }, emit);
     for (let c = this.#cases.takeDue(atMs); c !== null; c = this.#cases.takeDue(atMs)) {
-      this.#due(c, { atMs, position }, emit);
+      comeDue(this, c, { atMs, position }, emit);
       this.settle(c);
     }
     this.#floods.endFrame(atMs, position, emit);
   }
 
-  #due(c: AlarmCase, cause: Cause, emit: Emit): void {
-    const { minIntervalMs, chattering, escalate } = this.settings[c.rule];
-    const { atMs } = cause;
-    if (c.held !== null && atMs >= c.lastRaiseMs + minIntervalMs) {
-      this.#raise(c, { ...c.held, position: cause.position }, 'raised', emit);
-    }
-    const { record } = c;
-    if (record === null) {
-      if (chattering !== null) c.raiseTimes = c.raiseTimes.filter((ms) => ms > atMs - chattering.withinMs);
-      if (!c.holds && c.raiseTimes.length === 0 && atMs >= c.lastRaiseMs + minIntervalMs) c.lastRaiseMs = 0;
-      return;
-    }
-    const { alarm } = record;
-    if (alarm.shelvedUntilMs !== null && atMs >= alarm.shelvedUntilMs) {
-      Object.assign(alarm, { shelvedUntilMs: null, shelvedBy: '' });
-      this.reconsider(c, cause, emit, 'unshelved');
-    }
-    if (alarm.chattering && chattering !== null && atMs >= (c.raiseTimes.at(-1) ?? 0) + chattering.withinMs) {
-      alarm.chattering = false;
-      c.raiseTimes = [];
-      if (c.holds) this.tell(c, 'steady', cause, emit);
-      else this.#down(c, record, cause, emit);
-    }
-    if (escalate === null || record.escalated || !mayEscalate(alarm)) return;
-    if (atMs < record.raisedClockMs + escalate.afterMs) return;
-    record.escalated = true;
-    if (!isGraver(escalate.severity, alarm.severity)) return;
-    alarm.severity = escalate.severity;
-    if (isGraver(alarm.severity, alarm.severityMax)) alarm.severityMax = alarm.severity;
-    this.tell(c, 'escalated', cause, emit);
-  }
-
   /** How many alarms are not over. */
   get count(): number {
     return this.#cases.records;
+  }
+
+  /**
+   * An alarm that was not over when the state was lost (lost-state.ts). It stays as it was until its condition has been judged again
+   * (recovered-alarms.ts); the case is given back, null for one that has nothing to be judged. One whose rule has gone or says something else is cleared.
+   */
+  recover(past: PastAlarm): AlarmCase | Orphan | null {
+    const { alarm } = past;
+    const rule = this.rules.findIndex(({ name }) => name === alarm.rule);
+    if (rule < 0 || this.#versions[rule] !== alarm.ruleVersion) return orphanOf(alarm);
+    if (alarm.groupId === alarm.id) {
+      this.#floods.recover(rule, past);
+      return null;
+    }
+    const device = this.#series.devices.add(alarm.device);
+    const c = this.#cases.add(recoveredCase(rule, device, past, this.#around.siteOf(device)));
+    return c.holds ? c : null;
+  }
+
+  /** When all of them are there. */
+  recovered(operations: readonly MaintenanceOperation[]): void {
+    for (const operation of operations) this.#maintenance.apply(operation);
+    this.#begun();
+  }
+
+  /** An open alarm; null when there is none of which the condition holds. */
+  heldBy(device: number, rule: number): Alarm | null {
+    const c = this.#cases.find(device, rule);
+    return c?.holds === true ? (c.record?.alarm ?? null) : null;
   }
 
   save(out: StateWriter): void {
@@ -387,13 +366,17 @@ export class AlarmLife {
     const groups = this.#floods.restore(from, now);
     this.#maintenance.restore(from);
     this.#applied.restore(from);
+    this.#begun();
+    // Other settings may suppress other alarms; with the same ones this says nothing.
+    const reconsider: Orphan = (atMs, position, emit) => this.reconsiderAll({ atMs, position }, emit);
+    return [...[...orphans, ...groups].map(orphanOf), ...(this.#cases.isEmpty ? [] : [reconsider])];
+  }
+
+  #begun(): void {
     for (const c of this.#cases.all()) {
       if (c.record?.alarm.state === 'raised') this.#inhibition.count(c.rule, c.device, c.record.site, 1);
       this.settle(c);
     }
     this.#inhibition.restored();
-    // Other settings may suppress other alarms; with the same ones this says nothing.
-    const reconsider: Orphan = (atMs, position, emit) => this.#reconsiderAll({ atMs, position }, emit);
-    return [...[...orphans, ...groups].map(orphanOf), ...(this.#cases.isEmpty ? [] : [reconsider])];
   }
 }

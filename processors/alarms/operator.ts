@@ -1,7 +1,8 @@
 import type { AlarmOperation } from '../../model/operation.ts';
 import { type AlarmCase, newCase } from './alarm-case.ts';
 import type { CaseTable } from './case-table.ts';
-import type { AlarmLife, Cause, Emit } from './life.ts';
+import type { AlarmLife } from './life.ts';
+import type { Cause, Emit } from './life-surroundings.ts';
 
 /** Remarks that an alarm keeps; the history has all of them. */
 const COMMENTS_MAX = 50;

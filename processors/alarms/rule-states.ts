@@ -1,5 +1,6 @@
 import { type AlarmRule, type Evidence, SEVERITIES } from '../../model/alarm.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
+import type { Explanation } from './condition.ts';
 import { OpeningHours } from './schedule.ts';
 import { definitionOf, type Place, type Turn } from './turn.ts';
 
@@ -91,9 +92,16 @@ export class RuleStates {
     };
   }
 
-  explain(rule: number): string {
-    const hours = this.#hours[rule];
-    return hours === null ? '' : hours.isOpen(this.#place.clockMs) ? 'its schedule is open' : 'its schedule is closed';
+  /** Whether the rule has a schedule that is closed at the moment. */
+  isClosed(rule: number): boolean {
+    return this.#hours[rule]?.isOpen(this.#place.clockMs) === false;
+  }
+
+  /** An explanation with what the schedule of its rule says at the moment. */
+  withSchedule(found: Explanation, rule: number): Explanation {
+    if (this.#hours[rule] === null) return found;
+    const schedule = `its schedule is ${this.isClosed(rule) ? 'closed' : 'open'}`;
+    return { ...found, note: found.note ? `${found.note}; ${schedule}` : schedule };
   }
 
   /**

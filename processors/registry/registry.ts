@@ -65,18 +65,41 @@ export class Registry {
   /** An operation from the log. False: it changes nothing, since it was had before, or builds on another version. */
   apply(operation: DeviceOperation): boolean {
     const device = this.#names.add(operation.device);
-    const before = this.#said.get(device);
-    const known = before?.version ?? 0;
+    const known = this.#said.get(device)?.version ?? 0;
     if (operation.version <= known) return false;
     if (operation.expects !== null && operation.expects !== known) return false;
+    this.#say(device, operation);
+    this.#changed.add(device);
+    for (const listener of this.#listeners) listener(device);
+    return true;
+  }
+
+  #say(device: number, operation: DeviceOperation): void {
     const { version, source, atMs } = operation;
     const entry = operation.entry === null ? null : { ...operation.entry, source, version };
     this.#said.set(device, { version, changedMs: atMs, source, entry });
     if (entry === null && device < this.#firstSeenMs.length) this.#firstSeenMs[device] = NEVER;
     this.version++;
-    this.#changed.add(device);
-    for (const listener of this.#listeners) listener(device);
-    return true;
+  }
+
+  /** What is known of devices from elsewhere, into a registry that is empty: rows of the table, and operations of before (lost-state.ts). */
+  recover(rows: readonly DeviceRow[], operations: readonly DeviceOperation[]): void {
+    for (const { id, source, version, firstSeenMs, changedMs, removed, ...fields } of rows) {
+      const device = this.#names.add(id);
+      if (firstSeenMs !== null) {
+        this.#firstSeenMs = withRoom(this.#firstSeenMs, device, NEVER);
+        this.#firstSeenMs[device] = firstSeenMs;
+      }
+      if (version === 0) continue;
+      const { name, site, model, tags, thresholds } = fields;
+      const isGone = removed || source === 'seen';
+      const entry = isGone ? null : { id, name, site, model, tags, thresholds, source, version };
+      this.#said.set(device, { version, changedMs, source: isGone ? 'http' : source, entry });
+    }
+    for (const operation of operations) {
+      const device = this.#names.add(operation.device);
+      if (operation.version > (this.#said.get(device)?.version ?? 0)) this.#say(device, operation);
+    }
   }
 
   /** The frame has ended: gives the rows of the devices that changed in it. */

@@ -1,4 +1,4 @@
-import type { AlarmGroup, SilenceRule } from '../../../model/alarm.ts';
+import type { AlarmGroup, AlarmRule, SilenceRule } from '../../../model/alarm.ts';
 import { groupDevice } from '../../../model/group-result.ts';
 import type { SeriesDictionary } from '../../series.ts';
 import type { StateReader, StateWriter } from '../../state-bytes.ts';
@@ -116,4 +116,9 @@ export class GroupParts {
 /** The device that the alarm of a group is of. */
 export function groupName(by: AlarmGroup, value: string): string {
   return groupDevice(by.kind === 'tag' ? by.tag : by.kind, value);
+}
+
+/** Whether a rule is judged for groups instead of devices. */
+export function isOverGroups(rule: AlarmRule): boolean {
+  return rule.kind === 'silence' && rule.by !== null;
 }
