@@ -17,6 +17,10 @@ export const alarmLifeFields = {
   ackRequired: flag(
     'Whether an alarm that nobody has acknowledged is still there when it has cleared by itself. Raised again before that, it is the same alarm.',
   ).default(LIFE_DEFAULTS.ackRequired),
+  clearForMs: duration(
+    'How long the condition must have ceased before the alarm clears, by the time received; what holds again meanwhile is the same raise. 0 clears at once.',
+    { max: 31 * DAY_MS },
+  ).prefault(LIFE_DEFAULTS.clearForMs),
   minIntervalMs: duration(
     'Two raises of one device are at least this far apart, by the time received; a raise that comes sooner waits, and is forgotten if its condition ceases meanwhile.',
     { max: 31 * DAY_MS },

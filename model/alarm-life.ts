@@ -33,6 +33,8 @@ export interface AlarmLifeSettings {
   latch: (typeof LATCHES)[number];
   /** Whether an alarm that has cleared by itself still waits for somebody to acknowledge it. */
   ackRequired: boolean;
+  /** How long a condition must have ceased before its alarm clears, by the time received; 0 clears at once. */
+  clearForMs: number;
   /** Two raises of one device are at least this far apart, by the time received; 0 sets no distance. */
   minIntervalMs: number;
   /** So many raises of a device within so long are one chattering alarm. */
@@ -48,6 +50,7 @@ export interface AlarmLifeSettings {
 export const LIFE_DEFAULTS: AlarmLifeSettings = {
   latch: 'off',
   ackRequired: false,
+  clearForMs: 0,
   minIntervalMs: 0,
   chattering: null,
   inhibitedBy: [],
@@ -57,10 +60,11 @@ export const LIFE_DEFAULTS: AlarmLifeSettings = {
 
 /** The settings of a rule's alarms; what it does not say is as in LIFE_DEFAULTS. */
 export function lifeSettingsOf(rule: Partial<AlarmLifeSettings>): AlarmLifeSettings {
-  const { latch, ackRequired, minIntervalMs, chattering, inhibitedBy, group, escalate } = rule;
+  const { latch, ackRequired, clearForMs, minIntervalMs, chattering, inhibitedBy, group, escalate } = rule;
   return {
     latch: latch ?? LIFE_DEFAULTS.latch,
     ackRequired: ackRequired ?? LIFE_DEFAULTS.ackRequired,
+    clearForMs: clearForMs ?? LIFE_DEFAULTS.clearForMs,
     minIntervalMs: minIntervalMs ?? LIFE_DEFAULTS.minIntervalMs,
     chattering: chattering ?? null,
     inhibitedBy: inhibitedBy ?? [],

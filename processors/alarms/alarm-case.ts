@@ -24,6 +24,8 @@ export interface AlarmCase {
   record: AlarmRecord | null;
   /** A raise that waits until the distance to the last one is kept. */
   held: Turn | null;
+  /** The clock when its condition ceased, while the alarm waits to be cleared for it (`clearForMs`); null when it does not. */
+  ceasedClockMs: number | null;
   /** When the last raise was, by the clock; 0 for never. */
   lastRaiseMs: number;
   /** The clock at the last raises, oldest first; kept for rules that look for chattering. */
@@ -62,6 +64,7 @@ export function newCase(rule: number, device: number): AlarmCase {
     turnedMs: 0,
     record: null,
     held: null,
+    ceasedClockMs: null,
     lastRaiseMs: 0,
     raiseTimes: [],
     dueMs: Number.POSITIVE_INFINITY,
@@ -109,6 +112,19 @@ export function newRecord(from: {
 }
 
 export const isGraver = (a: Severity, b: Severity): boolean => SEVERITIES.indexOf(a) > SEVERITIES.indexOf(b);
+
+/** The alarm goes on with the value and severity of a turn, or that of its escalation; returns whether the severity is another one. */
+export function takesSeverity({ alarm, escalated }: AlarmRecord, turn: Turn, { escalate }: AlarmLifeSettings): boolean {
+  const least = escalated && escalate !== null ? escalate.severity : turn.severity;
+  const severity = isGraver(least, turn.severity) ? least : turn.severity;
+  alarm.value = turn.value;
+  if (severity === alarm.severity) return false;
+  // Who acknowledged the lesser one has not seen this one.
+  if (isGraver(severity, alarm.severity)) Object.assign(alarm, { ackedMs: null, ackedBy: '' });
+  alarm.severity = severity;
+  if (isGraver(severity, alarm.severityMax)) alarm.severityMax = severity;
+  return true;
+}
 
 /** Whether it has ceased and still waits for somebody to acknowledge it. */
 export function isAckPending(alarm: Alarm, settings: AlarmLifeSettings): boolean {
@@ -173,13 +189,14 @@ export function orphanOf(alarm: Alarm): Orphan {
 }
 
 /**
- *     holds, turnedMs, lastRaiseMs, count of raiseTimes and each
+ *     holds, turnedMs, ceasedClockMs + 1 or 0, lastRaiseMs, count of raiseTimes and each
  *     record: 0, or 1 and the alarm as JSON, its value, raisedClockMs, escalated, site
  *     held: 0, or 1 and the turn as JSON, its value and its threshold
  */
 export function saveCase(c: AlarmCase, out: StateWriter): void {
   out.varint(c.holds ? 1 : 0);
   out.varint(c.turnedMs);
+  out.varint(c.ceasedClockMs === null ? 0 : c.ceasedClockMs + 1);
   out.varint(c.lastRaiseMs);
   out.varint(c.raiseTimes.length);
   for (const time of c.raiseTimes) out.varint(time);
@@ -204,6 +221,8 @@ export function restoreCase(rule: number, device: number, from: StateReader): Al
   const c = newCase(rule, device);
   c.holds = from.below(2, 'a flag') === 1;
   c.turnedMs = from.varint();
+  const ceased = from.varint();
+  c.ceasedClockMs = ceased === 0 ? null : ceased - 1;
   c.lastRaiseMs = from.varint();
   for (let left = from.count(); left > 0; left--) c.raiseTimes.push(from.varint());
   if (from.below(2, 'a flag') === 1) {

@@ -1,77 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Alarm, AlarmEvent, ThresholdRule } from '../../model/alarm.ts';
+import type { Alarm, AlarmEvent } from '../../model/alarm.ts';
 import { type AlarmLifeSettings, LATCHES } from '../../model/alarm-life.ts';
-import { encodeIdentity, FrameBuilder, TICK_TOPIC } from '../../model/frame.ts';
-import { encodeOperation, OPERATION_TOPIC, type Operation } from '../../model/operation.ts';
-import { telemetryTopic } from '../../model/topics.ts';
-import { at, options, Run, rule } from '../testing/run.ts';
-
-/** What happens to a partition. Times are seconds since its start; readings of a device come in order. */
-type Step =
-  | { do: 'reading'; device: string; value: number; metric?: string }
-  | { do: 'wait'; seconds: number }
-  | { do: 'operate'; operation: Partial<Operation> & { kind: 'alarm' | 'maintenance' }; again?: boolean };
-
-/** The steps, a frame each, the clock a second further with each. */
-class Plant {
-  readonly run: Run;
-  seconds = 0;
-  #operations = 0;
-
-  constructor(rules: ThresholdRule[], more: Parameters<typeof options>[0] = {}) {
-    this.run = new Run(options({ windows: [], rules, ...more }));
-  }
-
-  step(step: Step): void {
-    this.seconds += step.do === 'wait' ? step.seconds : 1;
-    const nowMs = at(this.seconds);
-    const builder = new FrameBuilder(256);
-    const add = (identity: ReturnType<typeof encodeIdentity>, payload: Uint8Array) =>
-      builder.append(nowMs, identity, payload, 0, payload.length);
-    if (step.do === 'wait') add(encodeIdentity('', TICK_TOPIC), new Uint8Array(0));
-    else if (step.do === 'reading') {
-      const { device, value, metric = 't' } = step;
-      add(encodeIdentity(device, telemetryTopic(device)), Buffer.from(`{"ts":${nowMs},"${metric}":${value}}`));
-    } else {
-      const operation = this.#complete(step.operation, nowMs);
-      for (let n = step.again ? 2 : 1; n > 0; n--) add(encodeIdentity('', OPERATION_TOPIC), encodeOperation(operation));
-    }
-    this.run.frame(new Uint8Array(builder.finish()));
-  }
-
-  steps(...steps: Step[]): this {
-    for (const step of steps) this.step(step);
-    return this;
-  }
-
-  #complete(over: Partial<Operation> & { kind: Operation['kind'] }, atMs: number): Operation {
-    const asked = { id: `op-${this.#operations++}`, atMs, by: 'ann' };
-    if (over.kind === 'alarm')
-      return { ...asked, action: 'comment', device: 'd1', rule: 'hot', alarm: null, text: '', untilMs: null, ...over };
-    const lists = { sites: [], devices: [], rules: [] };
-    return { ...asked, window: 'w', removed: false, fromMs: 0, untilMs: 0, text: '', ...lists, ...over } as Operation;
-  }
-
-  events(): AlarmEvent[] {
-    return this.run.cut().rows.alarm_events.map(([event]) => event as AlarmEvent);
-  }
-
-  /** Each transition as a word, with a mark where subscribers hear nothing. */
-  story(): string[] {
-    return this.events().map(
-      ({ transition, alarm, notify }) => `${transition} ${alarm.life}${notify ? '' : ' (muted)'}`,
-    );
-  }
-}
-
-const high = (device = 'd1', value = 40): Step => ({ do: 'reading', device, value });
-const low = (device = 'd1'): Step => ({ do: 'reading', device, value: 10 });
-const wait = (seconds: number): Step => ({ do: 'wait', seconds });
-const operate = (
-  action: 'acknowledge' | 'comment' | 'shelve' | 'unshelve' | 'reset' | 'out-of-service' | 'in-service',
-  more: object = {},
-): Step => ({ do: 'operate', operation: { kind: 'alarm', action, ...more } });
+import type { Operation } from '../../model/operation.ts';
+import { at, options, rule } from '../testing/run.ts';
+import { high, low, operate, Plant, type Step, wait } from './testing/plant.ts';
 
 /** ISA-18.2, without what is laid over it: what a stimulus makes of a state. A stimulus that is not named changes nothing. */
 type Base = 'normal' | 'unacknowledged' | 'acknowledged' | 'returned' | 'latched' | 'latched, acknowledged';
@@ -210,6 +143,7 @@ describe('the life of an alarm', () => {
     const anySettings = fc.record({
       latch: fc.constantFrom(...LATCHES),
       ackRequired: fc.boolean(),
+      clearForMs: fc.constantFrom(0, 3_000),
       minIntervalMs: fc.constantFrom(0, 7_000),
       chattering: fc.constantFrom(null, chattering),
       group: fc.constantFrom(null, { by: 'rule' as const, times: 1, withinMs: 10_000 }),

@@ -17,6 +17,7 @@ import {
   orphanOf,
   recoveredCase,
   setLife,
+  takesSeverity,
 } from './alarm-case.ts';
 import type { PastAlarm } from './alarm-history.ts';
 import { AppliedCommands } from './applied-commands.ts';
@@ -84,6 +85,12 @@ export class AlarmLife {
     const nowMs = this.#around.clockMs();
     c.holds = true;
     c.turnedMs = turn.atMs;
+    if (c.ceasedClockMs !== null) {
+      // It has come back before it was cleared: it is the same raise.
+      c.ceasedClockMs = null;
+      this.#continues(c, turn, emit);
+      return;
+    }
     if (chattering !== null) {
       c.raiseTimes = c.raiseTimes.filter((ms) => ms > nowMs - chattering.withinMs);
       c.raiseTimes.push(nowMs);
@@ -163,15 +170,7 @@ export class AlarmLife {
     const record = c.record;
     if (record === null || record.alarm.state !== 'raised') return;
     const { alarm } = record;
-    const { escalate } = this.settings[c.rule];
-    const least = record.escalated && escalate !== null ? escalate.severity : turn.severity;
-    const severity = isGraver(least, turn.severity) ? least : turn.severity;
-    alarm.value = turn.value;
-    if (severity === alarm.severity) return;
-    // Who acknowledged the lesser one has not seen this one.
-    if (isGraver(severity, alarm.severity)) Object.assign(alarm, { ackedMs: null, ackedBy: '' });
-    alarm.severity = severity;
-    if (isGraver(severity, alarm.severityMax)) alarm.severityMax = severity;
+    if (!takesSeverity(record, turn, this.settings[c.rule])) return;
     alarm.message = messageOf(this.rules[c.rule].message, alarm.device, turn);
     if (!alarm.chattering) this.tell(c, 'severity', { atMs: turn.atMs, position: turn.position, turn }, emit);
     this.settle(c);
@@ -184,7 +183,9 @@ export class AlarmLife {
     if (c.held !== null) c.held = null;
     else if (record !== null) {
       record.alarm.value = turn.value;
-      if (!record.alarm.chattering) this.down(c, record, { atMs: turn.atMs, position: turn.position, turn }, emit);
+      const { clearForMs } = this.settings[c.rule];
+      if (clearForMs > 0 && record.alarm.state === 'raised') c.ceasedClockMs = this.#around.clockMs();
+      else if (!record.alarm.chattering) this.down(c, record, { atMs: turn.atMs, position: turn.position, turn }, emit);
     }
     this.settle(c);
   }

@@ -6,7 +6,7 @@ import type { Cause, Emit } from './life-surroundings.ts';
 
 /** When the clock next brings something about for a case; Infinity for never, null when nothing has to be kept of it. */
 export function dueMsOf(c: AlarmCase, settings: AlarmLifeSettings): number | null {
-  const { minIntervalMs, chattering, escalate } = settings;
+  const { minIntervalMs, chattering, escalate, clearForMs } = settings;
   const quietMs = (c.raiseTimes.at(-1) ?? 0) + (chattering?.withinMs ?? 0);
   if (c.record === null && !c.holds) {
     // What is left only keeps the distance to the next raise.
@@ -16,6 +16,7 @@ export function dueMsOf(c: AlarmCase, settings: AlarmLifeSettings): number | nul
   let dueMs = c.held === null ? Number.POSITIVE_INFINITY : c.lastRaiseMs + minIntervalMs;
   if (c.record === null) return dueMs;
   const { alarm, escalated, raisedClockMs } = c.record;
+  if (c.ceasedClockMs !== null) dueMs = Math.min(dueMs, c.ceasedClockMs + clearForMs);
   if (alarm.shelvedUntilMs !== null) dueMs = Math.min(dueMs, alarm.shelvedUntilMs);
   if (alarm.chattering && chattering !== null) dueMs = Math.min(dueMs, quietMs);
   if (escalate !== null && !escalated && mayEscalate(alarm)) dueMs = Math.min(dueMs, raisedClockMs + escalate.afterMs);
@@ -29,7 +30,7 @@ export function mayEscalate(alarm: Alarm): boolean {
 
 /** What the clock has brought about in a case whose time has come. */
 export function comeDue(life: AlarmLife, c: AlarmCase, cause: Cause, emit: Emit): void {
-  const { minIntervalMs, chattering, escalate } = life.settings[c.rule];
+  const { minIntervalMs, chattering, escalate, clearForMs } = life.settings[c.rule];
   const { atMs } = cause;
   if (c.held !== null && atMs >= c.lastRaiseMs + minIntervalMs) {
     life.raise(c, { ...c.held, position: cause.position }, 'raised', emit);
@@ -41,6 +42,10 @@ export function comeDue(life: AlarmLife, c: AlarmCase, cause: Cause, emit: Emit)
     return;
   }
   const { alarm } = record;
+  if (c.ceasedClockMs !== null && atMs >= c.ceasedClockMs + clearForMs) {
+    c.ceasedClockMs = null;
+    if (!alarm.chattering) life.down(c, record, cause, emit);
+  }
   if (alarm.shelvedUntilMs !== null && atMs >= alarm.shelvedUntilMs) {
     Object.assign(alarm, { shelvedUntilMs: null, shelvedBy: '' });
     life.reconsider(c, cause, emit, 'unshelved');
@@ -49,7 +54,7 @@ export function comeDue(life: AlarmLife, c: AlarmCase, cause: Cause, emit: Emit)
     alarm.chattering = false;
     c.raiseTimes = [];
     if (c.holds) life.tell(c, 'steady', cause, emit);
-    else life.down(c, record, cause, emit);
+    else if (c.ceasedClockMs === null) life.down(c, record, cause, emit);
   }
   if (escalate === null || record.escalated || !mayEscalate(alarm)) return;
   if (atMs < record.raisedClockMs + escalate.afterMs) return;

@@ -36,7 +36,7 @@ alarms:
      severity: major, ackRequired: true}
   - {name: low, metric: level, below: 10, chattering: {times: 3, withinMs: 5s}}
   - {name: warm, metric: temperature, above: 40, clear: 35, group: {by: rule, times: 3, withinMs: 2s}}
-  - {name: steep, kind: rate, metric: t, above: 8, perMs: 1s, latch: acknowledge}
+  - {name: steep, kind: rate, metric: t, above: 8, perMs: 1s, latch: acknowledge, clearForMs: 700ms}
   - {name: often, kind: repeat, metric: level, above: 80, clear: 60, times: 2, withinMs: 10s}
   - {name: odd, kind: deviation, metric: t, method: mad, above: 2, samplesMin: 6, windowMs: 1m}
   - {name: silent, kind: silence, afterMs: 3s, graceMs: 1s, escalate: {afterMs: 2s, severity: critical}}
