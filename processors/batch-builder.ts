@@ -21,8 +21,11 @@ import {
   type BatchOutput,
   countTransition,
   type LastAlarm,
+  noBlocks,
   noCounts,
+  noRows,
   type StoredFrames,
+  TABLES,
 } from './batch-output.ts';
 import { BeyondReadings } from './beyond.ts';
 
@@ -181,18 +184,45 @@ export class BatchBuilder {
     this.#quarantine.add(row);
   }
 
-  /** What has come of the frames since the last call. Not within a frame. */
+  /** Rows of all tables since the last `take`. */
+  get rows(): number {
+    const rows = this.#rows();
+    return TABLES.reduce((sum, table) => sum + rows[table], 0);
+  }
+
+  #rows(): BatchOutput['rows'] {
+    return {
+      readings: this.#replayedRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
+      quarantine: this.#quarantine.rows,
+      rollups: this.#rollups.rows,
+      alarms: this.#alarms.rows,
+      alarm_events: this.#alarmEvents.rows,
+      ledger: this.#ledger.rows,
+      devices: this.#devices.rows,
+    };
+  }
+
+  /** What has come of the frames since the last call, without the rows, which stay. Not within a frame. */
+  tell(): BatchOutput {
+    const told = {
+      alarmFrames: this.#outbox.take(),
+      partials: this.#partials,
+      facts: this.#facts,
+      counts: this.#counted,
+      notTaken: this.#notTaken,
+    };
+    this.#partials = [];
+    this.#facts = [];
+    this.#notTaken = new Map();
+    this.#counted = noCounts();
+    return { rows: noRows(), blocks: noBlocks(), ...told };
+  }
+
+  /** What has come of the frames since the last call, and all rows. Not within a frame. */
   take(): BatchOutput {
     const output: BatchOutput = {
-      rows: {
-        readings: this.#replayedRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
-        quarantine: this.#quarantine.rows,
-        rollups: this.#rollups.rows,
-        alarms: this.#alarms.rows,
-        alarm_events: this.#alarmEvents.rows,
-        ledger: this.#ledger.rows,
-        devices: this.#devices.rows,
-      },
+      ...this.tell(),
+      rows: this.#rows(),
       blocks: {
         readings: [...this.#replayedBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
         quarantine: this.#quarantine.finish(),
@@ -202,18 +232,9 @@ export class BatchBuilder {
         ledger: this.#ledger.finish(),
         devices: this.#devices.finish(),
       },
-      alarmFrames: this.#outbox.take(),
-      partials: this.#partials,
-      facts: this.#facts,
-      counts: this.#counted,
-      notTaken: this.#notTaken,
     };
     this.#beyond = null;
     this.#ownBeyond = null;
-    this.#partials = [];
-    this.#facts = [];
-    this.#notTaken = new Map();
-    this.#counted = noCounts();
     this.#replayedBlocks = [];
     this.#replayedRows = 0;
     return output;

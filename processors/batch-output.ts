@@ -89,6 +89,14 @@ export function countTransition(counts: BatchCounts, { alarm, transition, by, no
   if (transition === 'cleared' && alarm.groupId !== alarm.id) counts.alarmsCleared++;
 }
 
+export function noRows(): BatchOutput['rows'] {
+  return { devices: 0, readings: 0, quarantine: 0, rollups: 0, alarm_events: 0, alarms: 0, ledger: 0 };
+}
+
+export function noBlocks(): BatchOutput['blocks'] {
+  return { devices: [], readings: [], quarantine: [], rollups: [], alarm_events: [], alarms: [], ledger: [] };
+}
+
 export function addCounts(to: BatchCounts, counts: BatchCounts): void {
   for (const name of Object.keys(to) as (keyof BatchCounts)[]) to[name] += counts[name];
 }

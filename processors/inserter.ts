@@ -25,6 +25,12 @@ export interface InserterOptions {
   signal: AbortSignal;
 }
 
+/** Rows that gather in a thread until they are asked for. */
+export interface RowSource {
+  /** Asks for them; they have been given to `add` when it resolves, or will never be. Never rejects. */
+  collect(): Promise<void>;
+}
+
 interface Waiting extends Insertion {
   resolve: () => void;
   reject: (error: unknown) => void;
@@ -32,7 +38,8 @@ interface Waiting extends Insertion {
 
 /**
  * Puts batches of all partitions into the store, those that wait together in one insert for each table, one insert after another; so
- * the rows of a partition arrive in order, and blocks are large when there is much to do. `add` bounds nothing: the caller bounds
+ * the rows of a partition arrive in order, and blocks are large when there is much to do. Rows that are announced stay where they are until
+ * an insert begins, and then make one block for each partition. Nothing is bounded here: the caller bounds
  * what is under way. While the store is away the insert under way waits for it, and everything waits behind it.
  */
 export class Inserter {
@@ -41,6 +48,8 @@ export class Inserter {
   readonly #options: InserterOptions;
   #waiting: Waiting[] = [];
   #waitingRows = 0;
+  readonly #announced = new Map<RowSource, number>();
+  #announcedRows = 0;
   #running = false;
   #beganMs = Number.NEGATIVE_INFINITY;
   #wake: (() => void) | null = null;
@@ -55,9 +64,25 @@ export class Inserter {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...insertion, resolve, reject });
       this.#waitingRows += insertion.output.rows.readings;
-      if (this.#waitingRows >= this.#options.rowsMax) this.#wake?.();
-      if (!this.#running) void this.#run();
+      this.#someMore();
     });
+  }
+
+  /** There are so many rows to be collected; none withdraws what was announced. */
+  announce(source: RowSource, rows: number): void {
+    this.#announcedRows += rows - (this.#announced.get(source) ?? 0);
+    if (rows === 0) this.#announced.delete(source);
+    else this.#announced.set(source, rows);
+    if (rows > 0) this.#someMore();
+  }
+
+  #someMore(): void {
+    if (this.#isEnough()) this.#wake?.();
+    if (!this.#running) void this.#run();
+  }
+
+  #isEnough(): boolean {
+    return this.#waitingRows + this.#announcedRows >= this.#options.rowsMax;
   }
 
   /** Somebody waits for room: what waits is inserted now. */
@@ -67,10 +92,11 @@ export class Inserter {
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#announced.size > 0) {
       await this.#linger();
-      const together = this.#takeTogether();
       this.#beganMs = this.#options.clock.nowMs();
+      await this.#collect();
+      const together = this.#takeTogether();
       try {
         for (const table of TABLES) await this.#insert(table, together);
         for (const one of together) one.resolve();
@@ -81,12 +107,25 @@ export class Inserter {
     this.#running = false;
   }
 
+  /** As many as one insert carries, those that were announced first before the others. */
+  async #collect(): Promise<void> {
+    const sources: RowSource[] = [];
+    let rows = this.#waitingRows;
+    for (const [source, announced] of this.#announced) {
+      if (rows > 0 && rows + announced > this.#options.rowsMax) break;
+      sources.push(source);
+      rows += announced;
+    }
+    for (const source of sources) this.announce(source, 0);
+    await Promise.all(sources.map((source) => source.collect()));
+  }
+
   #linger(): Promise<void> {
-    const { rowsMax, lingerMs, intervalMs, clock } = this.#options;
+    const { lingerMs, intervalMs, clock } = this.#options;
     // A clock that was set back must not make rows wait for it to come to where it was.
     const intervalLeftMs = Math.min(intervalMs, this.#beganMs + intervalMs - clock.nowMs());
     const waitMs = Math.max(lingerMs, intervalLeftMs);
-    if (this.#waitingRows >= rowsMax || waitMs <= 0 || this.#options.signal.aborted) return Promise.resolve();
+    if (this.#isEnough() || waitMs <= 0 || this.#options.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.after(waitMs, () => this.#wake?.());
       this.#wake = () => {

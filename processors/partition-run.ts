@@ -2,24 +2,23 @@ import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { appendOutput } from './append-output.ts';
-import type { BatchOutput, StoredFrames } from './batch-output.ts';
+import type { StoredFrames } from './batch-output.ts';
+import { type Batch, Batches, batchBytes } from './batches.ts';
 import { countsOf, findLostState, type LostState } from './lost-state.ts';
 import type { StateSizes } from './partition-state.ts';
-import { findResume, findStored, findStoredTo, type Resume, reachesBefore, receivedMinMs } from './resume.ts';
+import {
+  findResume,
+  findStored,
+  findStoredTo,
+  type Resume,
+  reachesBefore,
+  receivedMinMs,
+  usableState,
+} from './resume.ts';
 import { backOff, untilDone } from './retry.ts';
 import type { RunShared } from './run-shared.ts';
 import type { Slot } from './slots.ts';
-import { type Answer, type FramesTask, packed, type Task } from './tasks.ts';
-
-/** Frames on their way through the worker and into the store. */
-interface Batch {
-  offsetFirst: number;
-  offsetNext: number;
-  bytes: number;
-  appendedMs: number;
-  decoded: boolean;
-  done: boolean;
-}
+import { type Answer, type FramesTask, type OutputAnswer, packed, type Task } from './tasks.ts';
 
 /** Recoveries in a row in which the worker got no further. */
 const ATTEMPTS_MAX = 5;
@@ -31,8 +30,9 @@ const ATTEMPTS_MAX = 5;
  *     checkpoint    rows and       answered by     given to
  *     and commit    events out     the worker      the worker
  *
- * A batch is done when its rows are in the store and its alarm events are on the log. A checkpoint is the state at fedNext, kept back
- * until storedNext has come there. When the worker dies, the partition goes back to its checkpoint: batches that were answered
+ * A batch is done when its rows are in the store and its alarm events are on the log. Events go there at once; rows gather in the thread
+ * until the inserter collects them, so no event waits for the store, and what waits is one block. A checkpoint is the state at fedNext, kept back
+ * until storedNext has come there. When the worker dies, the partition goes back to its checkpoint: batches whose rows had left it
  * are finished, frames from the checkpoint on are read from the log again, and what they give a second time is left out (resume.ts).
  */
 export class PartitionRun {
@@ -43,7 +43,7 @@ export class PartitionRun {
   sizes: StateSizes | null = null;
   /** When the log was given the oldest frame that is under way; null when none is. */
   get oldestAppendedMs(): number | null {
-    return this.#batches[0]?.appendedMs ?? null;
+    return this.#batches.oldestAppendedMs;
   }
   readonly #shared: RunShared;
   #generation = 0;
@@ -55,7 +55,7 @@ export class PartitionRun {
   /** Where the checkpoint stands that the thread's next one may be a change of; null when that has to be whole. */
   #changesFrom: number | null = null;
   #pause = { fromMs: 0, lengthMs: 0 };
-  #batches: Batch[] = [];
+  readonly #batches: Batches;
   #alarms: Promise<void> = Promise.resolve();
   #broken = false;
   #recovery: Promise<void> | null = null;
@@ -66,6 +66,7 @@ export class PartitionRun {
     this.partition = partition;
     this.slot = slot;
     this.#shared = shared;
+    this.#batches = new Batches(shared.room);
   }
 
   /** Begins, as often as it takes. Resolves with the offset to begin at; rejects with what a retry cannot help. */
@@ -94,23 +95,8 @@ export class PartitionRun {
     const { checkpoints, log, logger } = this.#shared;
     const partition = this.partition;
     const [checkpoint, bounds] = await Promise.all([checkpoints.load(partition), log.bounds(TELEMETRY, partition)]);
-    let offset = bounds.first;
-    let state: Uint8Array | null = null;
-    if (checkpoint !== null && checkpoint.offsetNext > bounds.next) {
-      const { offsetNext } = checkpoint;
-      logger.warn('the checkpoint is ahead of its log, and is not used', {
-        partition,
-        offsetNext,
-        logNext: bounds.next,
-      });
-    } else if (checkpoint !== null) {
-      offset = Math.max(checkpoint.offsetNext, bounds.first);
-      state = checkpoint.state;
-      if (offset > checkpoint.offsetNext) {
-        const lost = offset - checkpoint.offsetNext;
-        logger.error('retention has removed frames that were not processed', { partition, frames: lost });
-      }
-    }
+    const state = usableState(partition, checkpoint, bounds, logger);
+    let offset = Math.max(checkpoint?.offsetNext ?? 0, bounds.first);
     if (state === null || !(await this.#assign(offset, state))) {
       offset = bounds.first;
       await this.#assignAnew(offset);
@@ -154,12 +140,12 @@ export class PartitionRun {
   }
 
   #ask(task: Task, transfer: ArrayBuffer[] = []): Promise<Answer> {
-    return this.slot.run<Answer>(task, transfer);
+    return this.slot.run<Answer>(task, transfer, { soon: task.kind === 'take' });
   }
 
   /** Takes the next frames. Resolves when ready for more, which is before they are done. */
   async feed(frames: LogFrame[]): Promise<void> {
-    const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+    const bytes = batchBytes(frames);
     for (;;) {
       await this.#recovery;
       const generation = this.#generation;
@@ -171,23 +157,20 @@ export class PartitionRun {
 
   /** Waits for room, and sends a batch to the worker; false when a recovery began meanwhile. */
   async #submit(frames: LogFrame[], bytes: number, generation: number): Promise<boolean> {
-    const { room, batchesMax, inserter } = this.#shared;
+    const { room, batchesMax, heldRowsMax, inserter } = this.#shared;
     const { partition } = this;
-    const { offset: offsetFirst, appendedMs } = frames[0];
     const offsetNext = frames[frames.length - 1].offset + 1;
     const stored = await this.#stored(frames);
-    while (this.#batches.length >= batchesMax || !room.has(bytes)) {
+    while (this.#batches.undecoded >= batchesMax || !room.has(bytes)) {
       if (this.#stopped || generation !== this.#generation) return this.#stopped;
-      // While the thread has work, waiting makes the insert larger.
-      if (!this.slot.isBusy) inserter.hurry();
+      if (!room.has(bytes)) inserter.hurry();
       await room.change();
     }
     if (this.#stopped || generation !== this.#generation) return this.#stopped;
-    const batch = { offsetFirst, offsetNext, bytes, appendedMs, decoded: false, done: false };
-    this.#batches.push(batch);
-    room.take(bytes);
+    const batch = this.#batches.add(frames[0].offset, offsetNext, bytes, frames[0].appendedMs);
     this.#fedNext = offsetNext;
-    this.#decode(batch, packed(partition, generation, frames, stored, this.#decodedNext), this.#epoch);
+    const about = { partition, generation, stored, countFrom: this.#decodedNext, heldRowsMax };
+    void this.#decode(batch, packed(frames, about));
     return true;
   }
 
@@ -208,46 +191,61 @@ export class PartitionRun {
     return untilDone('asking what is stored', () => findStored(store, partition, frames), this.#shared);
   }
 
-  #decode(batch: Batch, task: FramesTask, epoch: number): void {
-    this.#ask(task, [task.bytes.buffer]).then(
-      (answer) => {
-        if (task.generation !== this.#generation) return;
-        if (answer.kind === 'output') this.#decoded(batch, answer.output);
-        else this.#shared.slotFailed(this.slot, epoch, new Error('the thread does not know the partition'));
-      },
-      (error) => {
-        if (task.generation === this.#generation) this.#shared.slotFailed(this.slot, epoch, error);
-      },
-    );
+  /** Asks for what comes of frames, or of `collect`; null when the partition has to begin again. */
+  async #output(task: Task, transfer: ArrayBuffer[] = []): Promise<OutputAnswer | null> {
+    const epoch = this.#epoch;
+    const failed = (error: unknown): null => {
+      if (task.generation === this.#generation) this.#shared.slotFailed(this.slot, epoch, error);
+      return null;
+    };
+    try {
+      const answer = await this.#ask(task, transfer);
+      if (task.generation !== this.#generation) return null;
+      return answer.kind === 'output' ? answer : failed(new Error('the thread does not know the partition'));
+    } catch (error) {
+      return failed(error);
+    }
   }
 
-  #decoded(batch: Batch, output: BatchOutput): void {
+  async #decode(batch: Batch, task: FramesTask): Promise<void> {
+    const answer = await this.#output(task, [task.bytes.buffer]);
+    if (answer === null) return;
+    const { count, room, inserter, fatal } = this.#shared;
     batch.decoded = true;
     this.#decodedNext = Math.max(this.#decodedNext, batch.offsetNext);
-    this.#shared.count(output);
-    const { offsetFirst, offsetNext, appendedMs } = batch;
-    const inserted = this.#shared.inserter.add({
-      partition: this.partition,
-      offsetFirst,
-      offsetNext,
-      appendedMs,
-      output,
-    });
-    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, output));
-    if (!this.slot.isBusy) this.#shared.room.changed();
-    Promise.all([inserted, this.#alarms]).then(
-      () => this.#done(batch),
-      (error) => this.#shared.fatal(error),
-    );
+    count(answer.output);
+    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, answer.output));
+    this.#alarms.then(() => {
+      batch.told = true;
+      this.#settle();
+    }, fatal);
+    if (answer.held === 0) this.#taken(answer);
+    else inserter.announce(this, answer.held);
+    room.changed(); // There is room with the thread.
   }
 
-  #done(batch: Batch): void {
-    batch.done = true;
-    while (this.#batches[0]?.done) {
-      const { offsetNext, bytes } = this.#batches.shift() as Batch;
-      this.storedNext = Math.max(this.storedNext, offsetNext);
-      this.#shared.room.give(bytes);
-    }
+  /** Asks the thread for the rows that have gathered; it has been announced that there are some. */
+  async collect(): Promise<void> {
+    const answer = await this.#output({ kind: 'take', partition: this.partition, generation: this.#generation });
+    if (answer !== null) this.#taken(answer);
+  }
+
+  /** Rows have left the thread. */
+  #taken({ output, offsetNext }: OutputAnswer): void {
+    const batches = this.#batches.take(offsetNext);
+    this.#shared.inserter.announce(this, 0);
+    if (batches.length === 0) return;
+    const { offsetFirst, appendedMs } = batches[0];
+    const { partition } = this;
+    this.#shared.inserter.add({ partition, offsetFirst, offsetNext, appendedMs, output }).then(() => {
+      for (const batch of batches) batch.stored = true;
+      this.#settle();
+    }, this.#shared.fatal);
+  }
+
+  #settle(): void {
+    const offsetNext = this.#batches.settle();
+    if (offsetNext !== null) this.storedNext = Math.max(this.storedNext, offsetNext);
   }
 
   /** The worker has lost the partition: begins again from the checkpoint. Harmless when that is under way. */
@@ -255,6 +253,7 @@ export class PartitionRun {
     if (this.#stopped) return;
     this.#generation++;
     this.#broken = true;
+    this.#shared.inserter.announce(this, 0);
     this.#shared.room.changed();
     this.#recovery ??= this.#recoverUntilDone().then(
       () => {
@@ -294,13 +293,12 @@ export class PartitionRun {
     }
   }
 
-  /** Lets go of batches that the worker did not answer, and waits until the others are done. */
+  /** Lets go of batches whose rows the worker had, and waits until the others are done, and all events on the log. */
   async #abandon(): Promise<void> {
     const { room, inserter } = this.#shared;
-    const lost = this.#batches.filter((batch) => !batch.decoded);
-    this.#batches = this.#batches.filter((batch) => batch.decoded);
-    for (const batch of lost) room.give(batch.bytes);
-    while (this.#batches.length > 0 && !this.#stopped) {
+    this.#batches.abandon();
+    await this.#alarms;
+    while (this.#batches.count > 0 && !this.#stopped) {
       inserter.hurry();
       await room.change();
     }
@@ -312,7 +310,7 @@ export class PartitionRun {
       const generation = this.#generation;
       const frames = await log.read(TELEMETRY, this.partition, this.#fedNext, batchBytesMax);
       if (frames.length === 0) return;
-      const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+      const bytes = batchBytes(frames);
       if (!(await this.#submit(frames, bytes, generation))) return;
     }
   }
@@ -382,17 +380,20 @@ export class PartitionRun {
       overdue = true;
       room.changed();
     });
-    while ((this.#batches.length > 0 || this.#recovery !== null) && !overdue && !this.#shared.signal.aborted) {
+    while ((this.#batches.count > 0 || this.#recovery !== null) && !overdue && !this.#shared.signal.aborted) {
       inserter.hurry();
       await room.change();
     }
-    const drained = this.#batches.length === 0 && this.#recovery === null;
+    const drained = this.#batches.count === 0 && this.#recovery === null;
     if (drained) {
       await this.#saving;
       await this.checkpoint();
     } else logger.warn('stops before all is stored; it will be replayed', { partition, storedNext: this.storedNext });
     timer.cancel();
     this.#stopped = true;
+    // Nobody collects any more; what has left the thread is on its way, and gives its room back when it is stored.
+    this.#batches.abandon();
+    inserter.announce(this, 0);
     room.changed();
     await this.#ask({ kind: 'drop', partition, generation: this.#generation }).catch(() => {});
   }

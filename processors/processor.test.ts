@@ -299,15 +299,73 @@ describe('a processor with real threads', () => {
       asked++;
       while (away) await new Promise((resolve) => setTimeout(resolve, 5));
     };
-    const processor = await start(world, { batchBytesMax: 300 });
+    const tuning = { insertIntervalMs: 5, insertLingerMs: 1, drainMs: 5000, inFlightBytesMax: 4096 };
+    const processor = await start(world, { batchBytesMax: 300, tuning });
     await appendAll(world.log, 5, 100);
     await until(() => asked > 0, 'an insert is tried');
     await new Promise((resolve) => setTimeout(resolve, 100));
-    // batchesMax batches of each partition are under way, and no more were taken.
+    // Batches of inFlightBytesMax are under way, and no more were taken.
     expect(processor.stats().messagesProcessed).toBeLessThan(100);
     expect(world.checkpoints.saves).toBe(0);
     away = false;
     await until(isDone(world), 'all is stored');
+  });
+
+  it('tells of alarms while the store is away, and stores everything once afterwards', async () => {
+    const usual = newWorld();
+    await appendAll(usual.log, 8, 60);
+    await start(usual);
+    await until(isDone(usual), 'all is stored');
+    const events = alarmEvents(usual);
+    expect(events.flat().length).toBeGreaterThan(3);
+
+    const world = newWorld();
+    let away = true;
+    world.store.beforeInsert = async () => {
+      while (away) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    await start(world);
+    await appendAll(world.log, 8, 60);
+    await until(() => alarmEvents(world).flat().length === events.flat().length, 'all events are on the log');
+    expect(world.store.rows.readings).toEqual([]);
+    expect(world.checkpoints.saves).toBe(0);
+    away = false;
+    await until(isDone(world), 'all is stored');
+    expect(outcome(world)).toEqual(outcome(usual));
+  });
+
+  it('puts rows that a thread has gathered into one insert', async () => {
+    const world = newWorld();
+    let first = true;
+    let readings = 0;
+    let release = (): void => {};
+    const waits = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    // What comes while the first insert is under way gathers.
+    world.store.beforeInsert = async (table) => {
+      if (table === 'readings') readings++;
+      if (first) {
+        first = false;
+        await waits;
+      }
+    };
+    const processor = await start(world, { batchBytesMax: 300 });
+    await world.log.append(
+      TELEMETRY,
+      0,
+      frameOf([{ receivedMs: START_MS, device: DEVICES[0][0], payload: '{"a":1}' }]),
+    );
+    await until(() => !first, 'the first insert is under way');
+    for (let p = 0; p < PARTITIONS; p++) {
+      for (const frame of troubledFrames(9 + p, 60, DEVICES[p])) await world.log.append(TELEMETRY, p, frame);
+    }
+    const appended = world.log.frames(TELEMETRY, 0).length + world.log.frames(TELEMETRY, 1).length;
+    expect(appended).toBe(121);
+    await until(() => processor.stats().messagesProcessed > 100, 'they are worked at');
+    release();
+    await until(isDone(world), 'all is stored');
+    expect(readings).toBeLessThan(appended / 2);
   });
 
   it('retries alarm events while the log is away, and says why it cannot go on when the store refuses', async () => {

@@ -36,8 +36,10 @@ export interface ProcessorOptions extends PipelineOptions {
 export interface ProcessorTuning {
   /** Frames under way, of all partitions, bytes. */
   inFlightBytesMax: number;
-  /** Batches under way of one partition. */
+  /** Batches of one partition that are with its thread; frames that come meanwhile make the next ones larger. */
   batchesMax: number;
+  /** Rows of one partition that stay with its thread until an insert begins. */
+  heldRowsMax: number;
   insertRowsMax: number;
   insertLingerMs: number;
   insertIntervalMs: number;
@@ -54,7 +56,8 @@ export interface ProcessorTuning {
  */
 const TUNING: ProcessorTuning = {
   inFlightBytesMax: 64 * 1024 * 1024,
-  batchesMax: 4,
+  batchesMax: 2,
+  heldRowsMax: 65_536,
   insertRowsMax: 400_000,
   insertLingerMs: 5,
   insertIntervalMs: 300,
@@ -137,6 +140,7 @@ class RunningProcessor implements Processor {
       signal,
       batchBytesMax,
       batchesMax: tuning.batchesMax,
+      heldRowsMax: tuning.heldRowsMax,
       checkpointShareMax: tuning.checkpointShareMax,
       drainMs: tuning.drainMs,
       inserter: new Inserter({

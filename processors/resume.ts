@@ -1,5 +1,7 @@
-import type { Log, LogFrame } from '../log/log.ts';
+import type { Checkpoint } from '../log/checkpoints.ts';
+import type { Log, LogBounds, LogFrame } from '../log/log.ts';
 import { FrameReader } from '../model/frame.ts';
+import type { Logger } from '../model/logger.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
 import type { Store } from '../store/store.ts';
 import type { LastAlarm, StoredFrames } from './batch-output.ts';
@@ -19,6 +21,26 @@ export interface Resume {
   /** Frames from this offset on came onto the log after this was found out: nobody has stored anything of them. */
   freshFrom: number;
   lastAlarm: LastAlarm | null;
+}
+
+/** The state of a checkpoint; null when there is none, or when it is of a log that went further than this one. Says what is amiss. */
+export function usableState(
+  partition: number,
+  checkpoint: Checkpoint | null,
+  bounds: LogBounds,
+  logger: Logger,
+): Uint8Array | null {
+  if (checkpoint === null) return null;
+  const { offsetNext } = checkpoint;
+  if (offsetNext > bounds.next) {
+    logger.warn('the checkpoint is ahead of its log, and is not used', { partition, offsetNext, logNext: bounds.next });
+    return null;
+  }
+  if (offsetNext < bounds.first) {
+    const frames = bounds.first - offsetNext;
+    logger.error('retention has removed frames that were not processed', { partition, frames });
+  }
+  return checkpoint.state;
 }
 
 /** Doors' clocks differ a little, and a frame waits for its linger and its append. */

@@ -23,6 +23,7 @@ export interface RunShared {
   signal: AbortSignal;
   batchBytesMax: number;
   batchesMax: number;
+  heldRowsMax: number;
   /** The part of a thread's time that checkpoints may take. */
   checkpointShareMax: number;
   /** How long a stop waits for what is under way. */

@@ -5,7 +5,7 @@ import type { Answer, FramesTask, SaveTask, Task } from './tasks.ts';
 /** What a thread does: holds the pipelines of its slot's partitions and works at one task after another. */
 export class SlotWork {
   readonly #options: PipelineOptions;
-  readonly #pipelines = new Map<number, { generation: number; pipeline: PartitionPipeline }>();
+  readonly #pipelines = new Map<number, Held>();
 
   constructor(options: PipelineOptions) {
     this.#options = options;
@@ -17,7 +17,7 @@ export class SlotWork {
     if (task.kind === 'assign') {
       try {
         const pipeline = new PartitionPipeline(partition, this.#options, task);
-        this.#pipelines.set(partition, { generation, pipeline });
+        this.#pipelines.set(partition, { generation, pipeline, offsetNext: 0 });
         return { kind: 'assigned' };
       } catch (error) {
         if (error instanceof SluiceError && error.code === 'CHECKPOINT_UNREADABLE') {
@@ -28,23 +28,38 @@ export class SlotWork {
     }
     const held = this.#pipelines.get(partition);
     if (held === undefined || held.generation !== generation) return { kind: 'unknown' };
-    if (task.kind === 'frames') return frames(held.pipeline, task);
+    if (task.kind === 'frames') return frames(held, task);
+    if (task.kind === 'take') return take(held);
     if (task.kind === 'save') return save(held.pipeline, task);
     this.#pipelines.delete(partition);
     return { kind: 'dropped' };
   }
 }
 
-function frames(pipeline: PartitionPipeline, task: FramesTask): Answer {
-  const before = performance.now();
+interface Held {
+  generation: number;
+  pipeline: PartitionPipeline;
+  /** Behind the last frame that it has worked at. */
+  offsetNext: number;
+}
+
+function frames(held: Held, task: FramesTask): Answer {
+  const { pipeline } = held;
   let at = 0;
   for (let i = 0; i < task.offsets.length; i++) {
     const end = at + task.lengths[i];
     const offset = task.offsets[i];
     pipeline.process(offset, task.bytes.subarray(at, end), task.stored, offset >= task.countFrom);
     at = end;
+    held.offsetNext = offset + 1;
   }
-  return { kind: 'output', output: pipeline.take(), cpuMs: performance.now() - before };
+  const { rows } = pipeline;
+  if (rows === 0 || rows > task.heldRowsMax) return take(held);
+  return { kind: 'output', output: pipeline.tell(), held: rows, offsetNext: held.offsetNext };
+}
+
+function take({ pipeline, offsetNext }: Held): Answer {
+  return { kind: 'output', output: pipeline.take(), held: 0, offsetNext };
 }
 
 function save(pipeline: PartitionPipeline, task: SaveTask): Answer {

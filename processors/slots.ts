@@ -40,16 +40,14 @@ export class Slot {
     this.#thread = open();
   }
 
-  /** Whether a task is with the thread or waits for it. */
-  get isBusy(): boolean {
-    return this.#outstanding > 0;
-  }
-
-  /** Rejects when the thread dies, or the task throws. */
-  async run<Answer>(task: unknown, transfer: ArrayBuffer[]): Promise<Answer> {
+  /** Rejects when the thread dies, or the task throws. `soon` puts it in front of those that wait. */
+  async run<Answer>(task: unknown, transfer: ArrayBuffer[], { soon = false } = {}): Promise<Answer> {
     const epoch = this.epoch;
     if (this.#outstanding >= OUTSTANDING_MAX || this.#waiting.length > 0) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await new Promise<void>((resolve) => {
+        if (soon) this.#waiting.unshift(resolve);
+        else this.#waiting.push(resolve);
+      });
     } else this.#outstanding++;
     try {
       if (epoch !== this.epoch) throw new Error('the worker thread was replaced');

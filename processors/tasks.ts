@@ -7,7 +7,7 @@ import type { SavedState } from './partition-state.ts';
  * What the main thread asks of a worker, and is answered. A partition that was assigned is known by its generation: a worker
  * thread that has died and been replaced knows none, and says so.
  */
-export type Task = AssignTask | FramesTask | SaveTask | DropTask;
+export type Task = AssignTask | FramesTask | TakeTask | SaveTask | DropTask;
 
 export interface AssignTask {
   kind: 'assign';
@@ -30,6 +30,15 @@ export interface FramesTask {
   stored: StoredFrames | null;
   /** Frames below this offset have been counted before. */
   countFrom: number;
+  /** Rows that may stay with the thread; when there are more, all come with the answer. */
+  heldRowsMax: number;
+}
+
+/** Asks for the rows that have stayed with the thread. */
+export interface TakeTask {
+  kind: 'take';
+  partition: number;
+  generation: number;
 }
 
 export interface SaveTask {
@@ -50,7 +59,7 @@ export type Answer =
   | { kind: 'assigned' }
   /** The state could not be read; the partition was not assigned. */
   | { kind: 'unreadable'; message: string }
-  | { kind: 'output'; output: BatchOutput; cpuMs: number }
+  | OutputAnswer
   /** Null while the state cannot be saved yet. */
   | {
       kind: 'state';
@@ -60,6 +69,16 @@ export type Answer =
   | { kind: 'dropped' }
   /** This thread does not have the partition in this generation. */
   | { kind: 'unknown' };
+
+/** What came of frames, or the rows that were asked for. */
+export interface OutputAnswer {
+  kind: 'output';
+  output: BatchOutput;
+  /** Rows that have stayed with the thread. When there are none, all rows of the frames before `offsetNext` have left it. */
+  held: number;
+  /** Behind the last frame that was worked at. */
+  offsetNext: number;
+}
 
 /** The buffers of an answer, each once, to be moved instead of copied. */
 export function buffersOf(answer: Answer): ArrayBuffer[] {
@@ -74,11 +93,8 @@ export function buffersOf(answer: Answer): ArrayBuffer[] {
 
 /** Frames side by side in one buffer that can be moved to the worker; the log's own buffers stay whole. */
 export function packed(
-  partition: number,
-  generation: number,
   frames: readonly LogFrame[],
-  stored: StoredFrames | null,
-  countFrom: number,
+  about: Pick<FramesTask, 'partition' | 'generation' | 'stored' | 'countFrom' | 'heldRowsMax'>,
 ): FramesTask {
   const lengths = Uint32Array.from(frames, (frame) => frame.bytes.length);
   const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
@@ -88,5 +104,5 @@ export function packed(
     at += frame.bytes.length;
   }
   const offsets = Float64Array.from(frames, (frame) => frame.offset);
-  return { kind: 'frames', partition, generation, offsets, lengths, bytes, stored, countFrom };
+  return { kind: 'frames', ...about, offsets, lengths, bytes };
 }

@@ -1,5 +1,8 @@
 const MIB = 2 ** 20;
 
+/** Threads that merge parts. */
+export const MERGE_THREADS = 2;
+
 /**
  * The engine's own configuration. It is made for a laptop that does other work as well: few background threads, small caches, and a
  * bound on memory. Figures in ARCHITECTURE.md. Parts are merged when there are ten rather than five of a size: each row is
@@ -15,7 +18,7 @@ export function configXml(usersPath: string, memoryBytesMax: number): string {
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <mmap_cache_size>0</mmap_cache_size>
   <compiled_expression_cache_size>${8 * MIB}</compiled_expression_cache_size>
-  <background_pool_size>2</background_pool_size>
+  <background_pool_size>${MERGE_THREADS}</background_pool_size>
   <background_merges_mutations_concurrency_ratio>1</background_merges_mutations_concurrency_ratio>
   <background_common_pool_size>1</background_common_pool_size>
   <background_move_pool_size>1</background_move_pool_size>

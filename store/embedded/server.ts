@@ -6,7 +6,9 @@ import { SluiceError } from '../../model/errors.ts';
 import type { Logger } from '../../model/logger.ts';
 import { readCredentials } from './credentials.ts';
 import { openEngine } from './engine.ts';
+import { MERGE_THREADS } from './engine-config.ts';
 import { type Counts, handle } from './http.ts';
+import { yieldMerges } from './merge-threads.ts';
 
 export interface EmbeddedStoreOptions {
   /** The store's folder: the engine's data, its configuration, and the file `credentials` (credentials.ts). */
@@ -54,6 +56,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const writesMax = poolThreads >= 8 ? 3 : poolThreads >= 4 ? 2 : 1;
   const readsMax = Math.max(1, Math.min(8, poolThreads - writesMax));
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
+  const merges = yieldMerges(MERGE_THREADS, logger);
   const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0, insertMs: 0, queryMs: 0 };
   let onCorrupt: (error: Error) => void = () => {};
   const corrupt = new Promise<Error>((settle) => {
@@ -79,6 +82,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   try {
     await listen(server, options.http);
   } catch (error) {
+    merges?.stop();
     await engine.close();
     throw error;
   }
@@ -92,6 +96,7 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     stats: () => ({ ...counts }),
     corrupt,
     close() {
+      merges?.stop();
       closing ??= stop(server).then(() => engine.close());
       return closing;
     },

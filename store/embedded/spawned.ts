@@ -8,6 +8,7 @@ import { type Credentials, readCredentials } from './credentials.ts';
 /** For tests: the embedded store as a process of its own, running what is in `dist`. */
 export interface SpawnedStore {
   url: string;
+  pid: number;
   dir: string;
   credentials: Credentials;
   /** Resolves with the exit code; 4 after a part that could not be read. */
@@ -70,6 +71,7 @@ export async function spawnStore(
   };
   return {
     url: answer.url,
+    pid: child.pid as number,
     dir,
     ended: exited.then(([code]) => code as number | null),
     credentials: readCredentials(dir),

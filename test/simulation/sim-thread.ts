@@ -60,7 +60,6 @@ export class SimThread implements Thread {
   #answer({ task, resolve, reject }: Waiting): void {
     try {
       const answer = this.#work.do(task);
-      if (answer.kind === 'output') answer.cpuMs = 0;
       const move = this.#world.plan.threadsMove;
       resolve(move ? structuredClone(answer, { transfer: buffersOf(answer) }) : answer);
     } catch (error) {
