@@ -184,12 +184,6 @@ export class BatchBuilder {
     this.#quarantine.add(row);
   }
 
-  /** Rows of all tables since the last `take`. */
-  get rows(): number {
-    const rows = this.#rows();
-    return TABLES.reduce((sum, table) => sum + rows[table], 0);
-  }
-
   #rows(): BatchOutput['rows'] {
     return {
       readings: this.#replayedRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
@@ -202,8 +196,16 @@ export class BatchBuilder {
     };
   }
 
-  /** What has come of the frames since the last call, without the rows, which stay. Not within a frame. */
-  tell(): BatchOutput {
+  /** What has come of the frames since the last call. Rows stay while they are no more than `heldRowsMax`. Not within a frame. */
+  take(heldRowsMax = 0): BatchOutput {
+    const rows = this.#rows();
+    const held = TABLES.reduce((sum, table) => sum + rows[table], 0);
+    const told = this.#tell();
+    if (held <= heldRowsMax) return { ...told, rows: noRows(), blocks: noBlocks(), held };
+    return { ...told, rows, blocks: this.#finish(), held: 0 };
+  }
+
+  #tell(): Pick<BatchOutput, 'alarmFrames' | 'partials' | 'facts' | 'counts' | 'notTaken'> {
     const told = {
       alarmFrames: this.#outbox.take(),
       partials: this.#partials,
@@ -215,28 +217,23 @@ export class BatchBuilder {
     this.#facts = [];
     this.#notTaken = new Map();
     this.#counted = noCounts();
-    return { rows: noRows(), blocks: noBlocks(), ...told };
+    return told;
   }
 
-  /** What has come of the frames since the last call, and all rows. Not within a frame. */
-  take(): BatchOutput {
-    const output: BatchOutput = {
-      ...this.tell(),
-      rows: this.#rows(),
-      blocks: {
-        readings: [...this.#replayedBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
-        quarantine: this.#quarantine.finish(),
-        rollups: this.#rollups.finish(),
-        alarms: this.#alarms.finish(),
-        alarm_events: this.#alarmEvents.finish(),
-        ledger: this.#ledger.finish(),
-        devices: this.#devices.finish(),
-      },
+  #finish(): BatchOutput['blocks'] {
+    const blocks = {
+      readings: [...this.#replayedBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
+      quarantine: this.#quarantine.finish(),
+      rollups: this.#rollups.finish(),
+      alarms: this.#alarms.finish(),
+      alarm_events: this.#alarmEvents.finish(),
+      ledger: this.#ledger.finish(),
+      devices: this.#devices.finish(),
     };
     this.#beyond = null;
     this.#ownBeyond = null;
     this.#replayedBlocks = [];
     this.#replayedRows = 0;
-    return output;
+    return blocks;
   }
 }

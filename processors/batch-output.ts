@@ -8,6 +8,8 @@ import type { NotTaken } from './windows/limits.ts';
 export interface BatchOutput {
   blocks: Record<TableName, Uint8Array<ArrayBuffer>[]>;
   rows: Record<TableName, number>;
+  /** Rows that have stayed with the thread; when there are none, all rows of the frames so far have left it. */
+  held: number;
   /** Frames for ALARMS, in order. */
   alarmFrames: Uint8Array<ArrayBuffer>[];
   /** What is told of the windows of groups, in order. */

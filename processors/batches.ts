@@ -65,8 +65,8 @@ export class Batches {
     return taken;
   }
 
-  /** Lets go of the oldest ones that are done; gives the offset behind the last of them, or null when none is. */
-  settle(): number | null {
+  /** Lets go of the oldest ones that are done; gives the offset behind the last of them, or 0 when none is. */
+  settle(): number {
     let bytes = 0;
     let count = 0;
     for (const batch of this.#all) {
@@ -74,7 +74,7 @@ export class Batches {
       bytes += batch.bytes;
       count++;
     }
-    if (count === 0) return null;
+    if (count === 0) return 0;
     const done = this.#all.splice(0, count);
     this.#room.give(bytes);
     return done[count - 1].offsetNext;

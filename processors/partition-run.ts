@@ -219,8 +219,8 @@ export class PartitionRun {
       batch.told = true;
       this.#settle();
     }, fatal);
-    if (answer.held === 0) this.#taken(answer);
-    else inserter.announce(this, answer.held);
+    if (answer.output.held === 0) this.#taken(answer);
+    else inserter.announce(this, answer.output.held);
     room.changed(); // There is room with the thread.
   }
 
@@ -244,8 +244,7 @@ export class PartitionRun {
   }
 
   #settle(): void {
-    const offsetNext = this.#batches.settle();
-    if (offsetNext !== null) this.storedNext = Math.max(this.storedNext, offsetNext);
+    this.storedNext = Math.max(this.storedNext, this.#batches.settle());
   }
 
   /** The worker has lost the partition: begins again from the checkpoint. Harmless when that is under way. */

@@ -225,19 +225,9 @@ export class PartitionPipeline {
     this.#out.endFrame(offset, stored, received);
   }
 
-  /** Rows that `take` would give. */
-  get rows(): number {
-    return this.#out.rows;
-  }
-
-  /** What has come of the frames since the last call. */
-  take(): BatchOutput {
-    return this.#out.take();
-  }
-
-  /** The same without the rows, which stay: they make larger blocks together with those of the next frames. */
-  tell(): BatchOutput {
-    return this.#out.tell();
+  /** What has come of the frames since the last call. Rows stay while they are no more than `heldRowsMax`: they make larger blocks later. */
+  take(heldRowsMax = 0): BatchOutput {
+    return this.#out.take(heldRowsMax);
   }
 
   /** Every message of a frame; returns the span of their times received. */

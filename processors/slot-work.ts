@@ -29,7 +29,7 @@ export class SlotWork {
     const held = this.#pipelines.get(partition);
     if (held === undefined || held.generation !== generation) return { kind: 'unknown' };
     if (task.kind === 'frames') return frames(held, task);
-    if (task.kind === 'take') return take(held);
+    if (task.kind === 'take') return take(held, 0);
     if (task.kind === 'save') return save(held.pipeline, task);
     this.#pipelines.delete(partition);
     return { kind: 'dropped' };
@@ -53,13 +53,11 @@ function frames(held: Held, task: FramesTask): Answer {
     at = end;
     held.offsetNext = offset + 1;
   }
-  const { rows } = pipeline;
-  if (rows === 0 || rows > task.heldRowsMax) return take(held);
-  return { kind: 'output', output: pipeline.tell(), held: rows, offsetNext: held.offsetNext };
+  return take(held, task.heldRowsMax);
 }
 
-function take({ pipeline, offsetNext }: Held): Answer {
-  return { kind: 'output', output: pipeline.take(), held: 0, offsetNext };
+function take({ pipeline, offsetNext }: Held, heldRowsMax: number): Answer {
+  return { kind: 'output', output: pipeline.take(heldRowsMax), offsetNext };
 }
 
 function save(pipeline: PartitionPipeline, task: SaveTask): Answer {

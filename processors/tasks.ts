@@ -74,8 +74,6 @@ export type Answer =
 export interface OutputAnswer {
   kind: 'output';
   output: BatchOutput;
-  /** Rows that have stayed with the thread. When there are none, all rows of the frames before `offsetNext` have left it. */
-  held: number;
   /** Behind the last frame that was worked at. */
   offsetNext: number;
 }
