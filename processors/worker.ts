@@ -1,3 +1,4 @@
+import { YoungGarbage } from '../model/young-garbage.ts';
 import { inlineTheWayOfAReading } from './inlining.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { SlotWork } from './slot-work.ts';
@@ -7,10 +8,12 @@ import { type Answer, buffersOf, type Task } from './tasks.ts';
 /** The worker thread. */
 
 inlineTheWayOfAReading();
+const garbage = new YoungGarbage();
 const work = new SlotWork(slotData<PipelineOptions>());
 
 /** Called by Piscina for each task. */
 export function run(task: Task): Answer {
   const answer = work.do(task);
+  garbage.check();
   return moved(answer, buffersOf(answer));
 }
