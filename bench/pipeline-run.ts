@@ -3,7 +3,7 @@ import type { BlastResult } from '../device-sim/blast.ts';
 import { query } from './clickhouse.ts';
 import { runBlast } from './generator.ts';
 import type { Load } from './load.ts';
-import { costBetween, type ProcessCost } from './processes.ts';
+import { costBetween, OwnMemory, type ProcessCost } from './processes.ts';
 import { type LogName, type RunningProgram, startProgram } from './program.ts';
 import type { Round } from './result.ts';
 import { type Ask, verifyStored } from './verify.ts';
@@ -37,7 +37,9 @@ export async function oneRound(
 ): Promise<Round> {
   const ask: Ask = (sql) => query(program.storeUrl, sql);
   const before = program.sample();
+  const memory = new OwnMemory(() => program.sample());
   const { result, storedMs, missing } = await blastAndWait(program, load, prefix, load.seconds, others);
+  const own = memory.stop();
   const costs = costBetween(before, program.sample());
   const problems = await verifyStored(ask, result);
   if (missing > 0) problems.unshift(`${missing} readings were not stored within ${PATIENCE_MS / 1000} s`);
@@ -47,7 +49,7 @@ export async function oneRound(
   const [{ bytes, rows }] = await ask<{ bytes: number; rows: number }>(
     "SELECT sum(bytes_on_disk) AS bytes, sum(rows) AS rows FROM system.parts WHERE active AND database = 'sluice' AND table = 'readings'",
   );
-  return roundOf(result, costs, problems, storedMs, Number(bytes) / Math.max(1, Number(rows)));
+  return roundOf(result, costs, problems, storedMs, Number(bytes) / Math.max(1, Number(rows)), own);
 }
 
 export async function blastAndWait(
@@ -96,13 +98,15 @@ export function roundOf(
   problems: string[],
   storedMs: number | null,
   bytesPerReading: number | null,
+  own: ReadonlyMap<string, number> = new Map(),
 ): Round {
   const { messages, readings } = result.expected;
   const seconds = storedMs === null ? null : (storedMs - result.startedMs) / 1000;
-  const processes = costs.map(({ name, cpuMicros, peakMemoryBytes }) => ({
+  const processes: Round['processes'] = costs.map(({ name, cpuMicros, peakMemoryBytes }) => ({
     name,
     cpuMicrosPerMessage: cpuMicros / Math.max(1, messages),
     peakMemoryBytes,
+    ownMemoryBytes: own.get(name),
   }));
   processes.push({
     name: 'generator',

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { costBetween, parseStat, processTree, sampleTree, sluiceName } from './processes.ts';
+import { costBetween, OwnMemory, parseStat, processTree, sampleTree, sluiceName } from './processes.ts';
 
 describe('what processes cost', () => {
   it('reads /proc/PID/stat, whatever the name of the process holds', () => {
@@ -31,13 +31,30 @@ describe('what processes cost', () => {
   });
 
   it('adds up processes of one name, and counts one that was started meanwhile whole', () => {
-    const before = [{ pid: 1, name: 'door', cpuMicros: 100, peakMemoryBytes: 10 }];
+    const before = [{ pid: 1, name: 'door', cpuMicros: 100, peakMemoryBytes: 10, ownMemoryBytes: 4 }];
     const after = [
-      { pid: 1, name: 'door', cpuMicros: 150, peakMemoryBytes: 20 },
-      { pid: 2, name: 'door', cpuMicros: 7, peakMemoryBytes: 30 },
+      { pid: 1, name: 'door', cpuMicros: 150, peakMemoryBytes: 20, ownMemoryBytes: 5 },
+      { pid: 2, name: 'door', cpuMicros: 7, peakMemoryBytes: 30, ownMemoryBytes: 6 },
     ];
     expect(costBetween(before, after)).toEqual([{ name: 'door', cpuMicros: 57, peakMemoryBytes: 50 }]);
     expect(processTree(2 ** 30)).toEqual([]);
+  });
+
+  it('keeps the most memory of their own that processes were seen with', () => {
+    const of = (pid: number, name: string, ownMemoryBytes: number) => ({
+      ...{ pid, name, ownMemoryBytes },
+      ...{ cpuMicros: 0, peakMemoryBytes: 0 },
+    });
+    let now = [of(1, 'door', 10), of(2, 'store', 50)];
+    const memory = new OwnMemory(() => now);
+    now = [of(1, 'door', 5), of(2, 'store', 60), of(3, 'door', 7)];
+    expect([...memory.stop()]).toEqual([
+      ['door', 17],
+      ['store', 60],
+    ]);
+    const [self] = sampleTree(process.pid, () => 'test');
+    expect(self.ownMemoryBytes).toBeGreaterThan(1e6);
+    expect(self.ownMemoryBytes).toBeLessThanOrEqual(self.peakMemoryBytes);
   });
 
   it('names the roles by their command line', () => {

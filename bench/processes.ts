@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
  * What processes cost, from Linux's /proc (man 5 proc). Each number is of the process with all its threads.
  *
  *     /proc/PID/stat     pid (name) state ppid … utime(14) stime(15) …   in ticks of 1/100 s; the name may hold blanks and brackets
- *     /proc/PID/status   VmHWM: peak resident memory, kB
+ *     /proc/PID/status   VmHWM: peak resident memory, RssAnon: what of it now is no page of a file, kB
  *     /proc/PID/cmdline  arguments, each ended by a zero byte
  */
 const TICK_MICROS = 10_000;
@@ -14,6 +14,8 @@ export interface ProcessSample {
   name: string;
   cpuMicros: number;
   peakMemoryBytes: number;
+  /** Resident now and the process's own: without pages of files, which the system can take back and several processes may share. */
+  ownMemoryBytes: number;
 }
 
 /** All processes below `root`, itself included. Empty where there is no /proc, or no such process. */
@@ -44,7 +46,9 @@ export function sampleTree(root: number, nameOf: (args: readonly string[]) => st
     if (stat === null || args === null) continue; // it has ended meanwhile
     const name = nameOf(args);
     if (name === null) continue;
-    samples.push({ pid, name, cpuMicros: stat.ticks * TICK_MICROS, peakMemoryBytes: peakMemoryOf(pid) });
+    const status = readProc(pid, 'status') ?? '';
+    const [peakMemoryBytes, ownMemoryBytes] = [statusBytes(status, 'VmHWM'), statusBytes(status, 'RssAnon')];
+    samples.push({ pid, name, cpuMicros: stat.ticks * TICK_MICROS, peakMemoryBytes, ownMemoryBytes });
   }
   return samples;
 }
@@ -92,6 +96,38 @@ export function costBetween(before: readonly ProcessSample[], after: readonly Pr
   return [...costs.values()];
 }
 
+/** The most memory of its own that each process was seen with, since Linux keeps no peak of that. */
+export class OwnMemory {
+  readonly #sample: () => readonly ProcessSample[];
+  readonly #most = new Map<number, { name: string; bytes: number }>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(sample: () => readonly ProcessSample[]) {
+    this.#sample = sample;
+    this.#look();
+    this.#timer = setInterval(() => this.#look(), OWN_MEMORY_MS);
+  }
+
+  /** Looks once more, and gives the peaks by name; those of several processes of a name are added up. */
+  stop(): Map<string, number> {
+    clearInterval(this.#timer);
+    this.#look();
+    const sums = new Map<string, number>();
+    for (const { name, bytes } of this.#most.values()) sums.set(name, (sums.get(name) ?? 0) + bytes);
+    return sums;
+  }
+
+  #look(): void {
+    for (const { pid, name, ownMemoryBytes } of this.#sample()) {
+      const most = this.#most.get(pid);
+      if (most === undefined || ownMemoryBytes > most.bytes) this.#most.set(pid, { name, bytes: ownMemoryBytes });
+    }
+  }
+}
+
+/** Often enough to see what is held for an insert, seldom enough to cost nothing. */
+const OWN_MEMORY_MS = 250;
+
 /** The role of one of the program's processes: `… main.js run ROLE …`; what starts them is the supervisor. */
 export function sluiceName(args: readonly string[]): string | null {
   const main = args.findIndex((arg) => arg.endsWith('main.js'));
@@ -123,8 +159,8 @@ function argsOf(pid: number): string[] | null {
   return readProc(pid, 'cmdline')?.split('\0').slice(0, -1) ?? null;
 }
 
-function peakMemoryOf(pid: number): number {
-  const match = /^VmHWM:\s+(\d+) kB/m.exec(readProc(pid, 'status') ?? '');
+function statusBytes(status: string, field: string): number {
+  const match = new RegExp(`^${field}:s+(d+) kB`, 'm').exec(status);
   return match ? Number(match[1]) * 1024 : 0;
 }
 
@@ -138,6 +174,5 @@ function readProc(pid: number, file: string): string | null {
 
 /** Resident memory now; 0 when the process is not there. */
 export function residentBytes(pid: number): number {
-  const match = /^VmRSS:\s+(\d+) kB/m.exec(readProc(pid, 'status') ?? '');
-  return match ? Number(match[1]) * 1024 : 0;
+  return statusBytes(readProc(pid, 'status') ?? '', 'VmRSS');
 }

@@ -96,7 +96,13 @@ export interface Round {
   /** Absent in results of older versions. */
   puback?: LatencySummary | null;
   pubackHistogram?: string | null;
-  processes: { name: string; cpuMicrosPerMessage: number; peakMemoryBytes: number }[];
+  processes: {
+    name: string;
+    cpuMicrosPerMessage: number;
+    peakMemoryBytes: number;
+    /** The peak without pages of files; absent in results of older versions, and where it was not looked at. */
+    ownMemoryBytes?: number;
+  }[];
   /** In the store, before merges have finished; null where nothing is stored. */
   bytesPerReading: number | null;
   /** What is wrong with what was stored; empty when it is exactly what was acknowledged. */

@@ -94,23 +94,31 @@ export function ratesTable(runs: readonly Run[]): string {
   return markdownTable(header, rows, 2);
 }
 
-/** CPU-µs per message of each process, and its peak memory in MB. */
+/** CPU-µs per message of each process, its peak memory, and the peak of what of it is no page of a file. */
 export function costsTable(runs: readonly Run[]): string {
+  const megabytes = (bytes: number | undefined) => (bytes ? (bytes / 1e6).toFixed(0) : '–');
   const rows = measured(runs).flatMap(({ run, round }) => [
-    ...round.processes.map(({ name, cpuMicrosPerMessage, peakMemoryBytes }) => [
+    ...round.processes.map(({ name, cpuMicrosPerMessage, peakMemoryBytes, ownMemoryBytes }) => [
       run.name,
       name,
       cpuMicrosPerMessage.toFixed(2),
-      peakMemoryBytes === 0 ? '–' : (peakMemoryBytes / 1e6).toFixed(0),
+      megabytes(peakMemoryBytes),
+      megabytes(ownMemoryBytes),
     ]),
     [
       run.name,
       'all but the generator',
-      round.processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0).toFixed(2),
-      (round.processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.peakMemoryBytes), 0) / 1e6).toFixed(0),
+      sumOf(round, (p) => p.cpuMicrosPerMessage).toFixed(2),
+      megabytes(sumOf(round, (p) => p.peakMemoryBytes)),
+      megabytes(sumOf(round, (p) => p.ownMemoryBytes ?? 0)),
     ],
   ]);
-  return rows.length === 0 ? '' : markdownTable(['run', 'process', 'CPU-µs/message', 'peak MB'], rows, 2);
+  return rows.length === 0 ? '' : markdownTable(['run', 'process', 'CPU-µs/message', 'peak MB', 'own MB'], rows, 2);
+}
+
+/** Over all processes but the generator. */
+function sumOf({ processes }: Round, of: (process: Round['processes'][number]) => number): number {
+  return processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : of(p)), 0);
 }
 
 /** Latencies of an open loop by load, and what a message costs there. */
