@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { formatAddress } from '../config/address.ts';
-import { configFileOf, loadConfig, withAlarms } from '../config/load.ts';
+import { configFileOf, loadConfig, withExamples } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { scenarioOf, suggestedRules } from '../device-sim/scenario.ts';
+import { scenarioOf, suggestedDevices, suggestedRules } from '../device-sim/scenario.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Role } from './roles.ts';
 
@@ -35,7 +35,7 @@ export interface Settings {
 
 /**
  * Settings of a process: the file, with the command line's options over it. A simulated fleet without a settings file brings
- * the alarm rules that suit it, so that the first start shows alarms as well.
+ * the alarm rules that suit it, and the sites of its devices, so that the first start shows these as well.
  */
 export function loadSettings(options: StartOptions, role?: Role): Settings {
   const { data, mqtt, http, clickhouseHttp, kafka, clickhouse } = options;
@@ -45,7 +45,8 @@ export function loadSettings(options: StartOptions, role?: Role): Settings {
   // A role that is restarted must not stay away because of a device list that somebody is just writing.
   const loaded = loadConfig({ file, overrides, checkDevices: process.connected !== true });
   const simulate = options.simulate ?? null;
-  const config = simulate === null || file !== undefined ? loaded : withAlarms(loaded, suggestedRules(simulate));
+  const examples = (name: string) => ({ alarms: suggestedRules(name), devices: suggestedDevices(name) });
+  const config = simulate === null || file !== undefined ? loaded : withExamples(loaded, examples(simulate));
   if (simulate !== null) scenarioOf(simulate);
   return {
     config,

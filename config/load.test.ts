@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SluiceError } from '../model/errors.ts';
 import { WINDOW_DEFAULTS } from '../model/window.ts';
-import { configFileOf, type LoadOptions, loadConfig, withAlarms } from './load.ts';
+import { configFileOf, type LoadOptions, loadConfig, withExamples } from './load.ts';
 import { type Problem, problemLine } from './problem.ts';
 import type { Config } from './schema.ts';
 import { warningsOf } from './warnings.ts';
@@ -334,13 +334,21 @@ alarms:
   });
 });
 
-describe('withAlarms', () => {
-  it('adds rules, but not over those of the same name', () => {
-    const config = loadConfig({ text: 'version: 1\nalarms: [{ name: a, metric: t, above: 1 }]\n' });
+describe('withExamples', () => {
+  it('adds rules and devices, but not over those of the same name', () => {
+    const text =
+      'version: 1\nalarms: [{ name: a, metric: t, above: 1 }]\ndevices: { registry: [{ id: d, site: here }] }\n';
+    const config = loadConfig({ text });
     const rules = loadConfig({
       text: 'version: 1\nalarms: [{ name: a, metric: u, above: 2 }, { name: b, metric: u, above: 2 }]\n',
     }).alarms;
-    const more = withAlarms(config, rules);
+    const fields = { name: '', model: '', tags: new Map([['line', 'a']]), thresholds: new Map() };
+    const devices = ['d', 'e'].map((id) => ({ id, site: 'there', ...fields }));
+    const more = withExamples(config, { alarms: rules, devices });
+    expect(more.devices.registry).toMatchObject([
+      { id: 'd', site: 'here' },
+      { id: 'e', site: 'there', tags: [['line', 'a']] },
+    ]);
     expect(more.alarms).toMatchObject([
       { name: 'a', metric: 't' },
       { name: 'b', metric: 'u' },

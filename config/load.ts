@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { DeviceFields } from '../model/device.ts';
 import { SluiceError } from '../model/errors.ts';
 import { explainIssues, type Finding, valueAt } from './explain.ts';
 import { formatPath, type Path, type Problem, renderProblem } from './problem.ts';
@@ -69,10 +70,23 @@ export function loadConfig(options: LoadOptions = {}): Config {
   return freeze(config);
 }
 
-/** The same settings with further threshold rules, such as the ones that suit a simulated fleet. */
-export function withAlarms(config: Config, alarms: Config['alarms']): Config {
-  const names = new Set(config.alarms.map((alarm) => alarm.name));
-  return freeze({ ...config, alarms: [...config.alarms, ...alarms.filter((alarm) => !names.has(alarm.name))] });
+/** The same settings with further alarm rules and devices, such as the ones that suit a simulated fleet. */
+export function withExamples(
+  config: Config,
+  { alarms, devices }: Pick<Config, 'alarms'> & { devices: DeviceFields[] },
+): Config {
+  const rules = new Set(config.alarms.map(({ name }) => name));
+  const known = new Set(config.devices.registry.map(({ id }) => id));
+  const added = devices.map(({ tags, thresholds, ...fields }) => ({
+    ...fields,
+    tags: [...tags] as [string, string][],
+    thresholds: [...thresholds] as [string, number][],
+  }));
+  return freeze({
+    ...config,
+    alarms: [...config.alarms, ...alarms.filter(({ name }) => !rules.has(name))],
+    devices: { ...config.devices, registry: [...config.devices.registry, ...added.filter(({ id }) => !known.has(id))] },
+  });
 }
 
 function readSettings(path: string, file: string): string {

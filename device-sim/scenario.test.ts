@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SCENARIOS, type SuggestedRule, suggestedRules, type Values } from './scenario.ts';
+import { SCENARIOS, type SuggestedRule, suggestedDevices, suggestedRules, type Values } from './scenario.ts';
 
 /** The rule's life over one device's readings at 1 Hz, as the processors run it: condition for `forMs`, then back at `clear`. */
 function transitions(
@@ -43,6 +43,13 @@ function readAll(name: string, seed: number, fromMs: number, seconds: number): {
 const DAY = Date.UTC(2026, 0, 15);
 
 describe.each([...SCENARIOS.values()])('the scenario $name', (scenario) => {
+  it('has devices at several sites', () => {
+    const devices = suggestedDevices(scenario.name);
+    expect(new Set(devices.map(({ id }) => id)).size).toBe(scenario.devicesDefault);
+    expect(new Set(devices.map(({ site }) => site)).size).toBe(3);
+    expect(new Set(devices.map(({ model }) => model)).size).toBe(2);
+  });
+
   it('measures what it says, always with the same kind of value', () => {
     const device = scenario.device(1, 0);
     const kinds = new Map<string, string>();

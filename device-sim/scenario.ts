@@ -1,4 +1,5 @@
 import type { Severity, ThresholdRule } from '../model/alarm.ts';
+import type { DeviceFields } from '../model/device.ts';
 import { SluiceError } from '../model/errors.ts';
 import { factory } from './scenarios/factory.ts';
 import { greenhouse } from './scenarios/greenhouse.ts';
@@ -44,6 +45,8 @@ export interface Scenario {
   readonly metrics: readonly MetricInfo[];
   readonly rules: readonly SuggestedRule[];
   device(seed: number, index: number): SimulatedDevice;
+  /** Where it stands and what it is, for the registry. */
+  place(index: number): { site: string; model: string };
 }
 
 /** Every scenario; a new one is one file and one row here. */
@@ -66,4 +69,16 @@ export function suggestedRules(name: string): ThresholdRule[] {
   const scenario = scenarioOf(name);
   const devices = [`${scenario.devicePrefix}-*`];
   return scenario.rules.map((rule) => ({ kind: 'threshold', devices, ...rule }));
+}
+
+/** What the registry says of the devices of a scenario's fleet, so that a first start has sites to look at. */
+export function suggestedDevices(name: string): DeviceFields[] {
+  const scenario = scenarioOf(name);
+  return Array.from({ length: scenario.devicesDefault }, (_, index) => ({
+    id: scenario.device(1, index).id,
+    name: '',
+    ...scenario.place(index),
+    tags: new Map(),
+    thresholds: new Map(),
+  }));
 }

@@ -144,7 +144,8 @@ export class Devices {
 
   /** Where it stands and what it is, in few words; what nobody told of is marked, where something was told of others. */
   #say({ button, about, mark }: Row, { device, name, site, model, tags, known }: Device): void {
-    setText(about, [name, site, model].filter((word) => word !== '').join(' · '));
+    // What there is room for; the rest is in the title.
+    setText(about, name === '' ? site || model : name);
     mark.hidden = known || !this.#filter.marksUnknown;
     const words = Object.entries(tags).map(([tag, value]) => `${tag}: ${value}`);
     button.title = [device, name, site, model, ...words].filter((word) => word !== '').join('\n');

@@ -84,6 +84,7 @@ export const factory: Scenario = {
     },
   ],
   device: machine,
+  place: (index) => ({ site: `hall-${1 + (index % 3)}`, model: index % 2 === 0 ? 'mill' : 'lathe' }),
 };
 
 function machine(seed: number, index: number): SimulatedDevice {

@@ -91,6 +91,10 @@ export const greenhouse: Scenario = {
     },
   ],
   device: zone,
+  place: (index) => ({
+    site: ['north', 'south', 'west'][Math.floor(index / 8) % 3],
+    model: index % 4 === 3 ? 'glass' : 'foil',
+  }),
 };
 
 function zone(seed: number, index: number): SimulatedDevice {

@@ -85,6 +85,7 @@ export const vehicles: Scenario = {
     },
   ],
   device: vehicle,
+  place: (index) => ({ site: ['harbour', 'station', 'airport'][index % 3], model: index % 5 === 4 ? 'truck' : 'van' }),
 };
 
 function vehicle(seed: number, index: number): SimulatedDevice {
