@@ -110,6 +110,11 @@ export class Batcher {
     return this.#partitions.length;
   }
 
+  /** What whoever notes many messages at once should not go beyond before they are durable, bytes. */
+  get notedBytesMax(): number {
+    return Math.min(this.#options.frameBytesMax, this.#options.inFlightBytesMax);
+  }
+
   /**
    * Takes one message into the open frame of its partition; the payload `source[start, end)` is copied. Returns the frame, on
    * which the caller notes who waits for it, before anything else is added.

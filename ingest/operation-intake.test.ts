@@ -26,9 +26,9 @@ describe('the intake of operations', () => {
   let log: MemoryLog;
   let intake: OperationIntake | undefined;
 
-  async function start(): Promise<void> {
-    const options = { lingerMs: 0, frameBytesMax: 1 << 20, inFlightBytesMax: 1 << 24, tickMs: 1e9 };
-    const batcher = new Batcher(log, options, new Pressure(1 << 24), clock, silentLogger);
+  async function start(frameBytesMax = 1 << 20, pressure = new Pressure(1 << 24)): Promise<void> {
+    const options = { lingerMs: 0, frameBytesMax, inFlightBytesMax: 1 << 24, tickMs: 1e9 };
+    const batcher = new Batcher(log, options, pressure, clock, silentLogger);
     intake = new OperationIntake(log, batcher, clock, silentLogger);
     await intake.start();
   }
@@ -62,6 +62,26 @@ describe('the intake of operations', () => {
     await start();
     await untilCommitted(3);
     expect(ids()).toHaveLength(5);
+  });
+
+  it('takes a frame of them at a time, so that a door holds no more than that of what came at once', async () => {
+    log = new MemoryLog(3);
+    await ask(...Array.from({ length: 60 }, (_, n) => ({ ...maintenance, id: `m${n}` })));
+    const pressure = new Pressure(1 << 24);
+    let most = 0;
+    const append = log.append.bind(log);
+    log.append = (topic, partition, frame) => {
+      most = Math.max(most, pressure.bytes);
+      return append(topic, partition, frame);
+    };
+    await start(2000, pressure);
+    await untilCommitted(60);
+    for (const partition of [0, 1, 2]) {
+      const here = ids().filter(([p]) => p === partition);
+      expect(here.map(([, id]) => id)).toEqual(Array.from({ length: 60 }, (_, n) => `m${n}`));
+    }
+    // The frame, with what a message has besides its payload.
+    expect(most).toBeLessThan(3000);
   });
 
   it('tries again what the log did not take, passes over what cannot be read, and commits nothing before', async () => {

@@ -115,11 +115,12 @@ export class OperationIntake {
   async #batch(partition: number, frames: readonly LogFrame[]): Promise<void> {
     let due = frames.flatMap(({ bytes }) => this.#read(bytes));
     while (due.length > 0) {
-      const left = await this.#write(due);
+      const piece = this.#piece(due);
+      const left = await this.#write(piece);
       if (this.#closed) return;
       if (left.length > 0) await this.#pause();
       if (this.#closed) return;
-      due = left;
+      due = [...left, ...due.slice(piece.length)];
     }
     // The first batch may come before `consume` has resolved.
     while (this.#consumer === null && !this.#closed) await this.#pause(0);
@@ -156,6 +157,16 @@ export class OperationIntake {
       this.#logger.error(`one of the ${what} cannot be read and is passed over`, { reason: error.message });
       return [];
     }
+  }
+
+  /** As many as fill a frame: devices' messages wait beside them, and what a door holds stays within its bound. */
+  #piece(due: readonly Due[]): readonly Due[] {
+    let bytes = 0;
+    const end = due.findIndex(({ payload }) => {
+      bytes += payload.length;
+      return bytes > this.#batcher.notedBytesMax;
+    });
+    return end < 0 ? due : due.slice(0, Math.max(1, end));
   }
 
   /** Resolves with those that did not get onto the log, in their order. */

@@ -60,8 +60,11 @@ export function unleash(world: World, program: SimProgram): void {
     world.host.offsetMs -= random.delay(100_000);
   });
   every('linkLossMs', () => random.pick(program.devices).dropLink());
-  every('rebalanceMs', () => program.group.rebalance());
-  every('checkpointRotMs', () => program.checkpoints.rot());
+  every('rebalanceMs', () => program.rebalance(random));
+  every('checkpointRotMs', () => {
+    const isOfMerges = program.merges !== null && random.chance(0.3);
+    (isOfMerges ? program.merges : program.checkpoints)?.rot();
+  });
   every('mergeMs', () => program.store.merge());
   scheduler.at(plan.chaosMs, 'faults end', () => {
     world.chaos = false;

@@ -5,14 +5,17 @@ import { PartitionPipeline } from '../../processors/pipeline.ts';
 import { Room } from '../../processors/room.ts';
 import { type NativeRow, readNative } from '../../processors/testing/native-rows.ts';
 import { checkByItself, isDerived, isOracles, REPLAYED, replayedLines, wholeLine } from './feature-checks.ts';
-import { isFeature } from './features.ts';
+import { isFeature, isOfGroup } from './features.ts';
 import { Oracle } from './oracle.ts';
 import type { SimProgram } from './program.ts';
 import { pipelineOf, RULES, WINDOWS } from './settings.ts';
+import { checkShared } from './shared-checks.ts';
 import type { World } from './world.ts';
 
 /** The largest message of the simulation, with what a frame adds. */
 const MESSAGE_BYTES = 200;
+/** The largest fact, which is the result of a group's window. */
+const FACT_BYTES = 700;
 
 /** Rooms of processors that were given more than they have. */
 let overfull: string | null = null;
@@ -31,7 +34,10 @@ export function checkBounds(world: World, { doors }: SimProgram): void {
     throw new Error(`bounds: ${what}`);
   }
   // Each connection may bring one read too many, and each partition a tick.
-  const bound = world.plan.inFlightBytesMax + (world.plan.devices + world.plan.partitions) * MESSAGE_BYTES;
+  const { inFlightBytesMax, devices, partitions, features, frameBytesMax } = world.plan;
+  // Facts come beside the messages of devices, a frame of them at once.
+  const factBytes = features === null ? 0 : Math.min(frameBytesMax, inFlightBytesMax) + FACT_BYTES;
+  const bound = inFlightBytesMax + (devices + partitions) * MESSAGE_BYTES + factBytes;
   for (const door of doors) {
     const bytes = door?.pressure.bytes ?? 0;
     if (bytes > bound) throw new Error(`bounds: the door holds ${bytes} bytes, and may hold ${bound}`);
@@ -76,9 +82,8 @@ export function check(world: World, program: SimProgram): string[] {
   );
   checkFinal(program, failures);
   checkByItself(program, failures);
-  for (let partition = 0; partition < log.partitions; partition++) {
-    checkEvents(world, program, partition, oracles[partition], failures);
-  }
+  const replayed = oracles.map((oracle, partition) => checkEvents(world, program, partition, oracle, failures));
+  checkShared(world, program, replayed, failures);
   for (const door of program.doors) {
     if (door?.pressure.bytes !== 0) failures.push(`bounds: a door still holds ${door?.pressure.bytes} bytes`);
   }
@@ -162,7 +167,7 @@ function checkReadings(world: World, { store }: SimProgram, oracles: readonly Or
 }
 
 /** Alarm events: each once, in order, byte for byte as a replay of the log from its start gives them. */
-function checkEvents(world: World, program: SimProgram, partition: number, oracle: Oracle, failures: string[]): void {
+function checkEvents(world: World, program: SimProgram, partition: number, oracle: Oracle, failures: string[]) {
   const events = eventsOf(program.log.frames(ALARMS, partition).map((frame) => frame.bytes));
   const replayed = replay(world, program.log.frames(TELEMETRY, partition), partition);
   const excused = world.excuses.events.has(partition);
@@ -178,7 +183,7 @@ function checkEvents(world: World, program: SimProgram, partition: number, oracl
   }
   const { tables } = program.store;
   for (const table of REPLAYED) {
-    const rows = tables[table].filter((row) => row.partition === partition);
+    const rows = tables[table].filter((row) => row.partition === partition && !isOfGroup(row));
     same(
       `${table} of partition ${partition}`,
       distinct(rows.map(wholeLine)),
@@ -196,6 +201,7 @@ function checkEvents(world: World, program: SimProgram, partition: number, oracl
     return `${id}-${version}`;
   });
   same(`ids of events of partition ${partition}`, distinct(known.map(({ id }) => id)), ids, failures);
+  return replayed;
 }
 
 /** The log worked at from its start, by one pipeline without a checkpoint. */
@@ -206,8 +212,10 @@ function replay(world: World, frames: readonly LogFrame[], partition: number) {
     { state: null, lastAlarm: null },
   );
   for (const { offset, bytes } of frames) pipeline.process(offset, bytes, null, true);
-  const { blocks, alarmFrames } = pipeline.take();
+  const { blocks, alarmFrames, partials, facts } = pipeline.take();
   return {
+    partials,
+    facts,
     ledger: blocks.ledger.flatMap((block) => readNative(block)).map(ledgerLine),
     rollups: blocks.rollups.flatMap((block) => readNative(block)).map(rollupLine),
     tables: Object.fromEntries(REPLAYED.map((table) => [table, replayedLines(blocks, table)])),

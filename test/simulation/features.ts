@@ -30,7 +30,10 @@ alarms:
   - {name: f-steep, kind: rate, metric: t, above: 4, perMs: 1s, latch: acknowledge}
   - {name: f-odd, kind: deviation, metric: h, above: 1.2, samplesMin: 4, windowMs: 30s, group: {by: site, times: 1, withinMs: 5s}}
   - {name: f-silent, kind: silence, afterMs: 2s, outageMs: 5s, graceMs: 1s, escalate: {afterMs: 1s, severity: critical}}
-  - {name: f-still, kind: silence, metric: h, factor: 2, afterMinMs: 1s, inhibitedBy: [f-silent]}
+  - {name: f-still, kind: silence, metric: h, factor: 2, afterMinMs: 1s, inhibitedBy: [f-silent, f-lost]}
+  - {name: f-lost, kind: silence, by: site, afterMs: 1500ms, outageMs: 5s, graceMs: 500ms, severity: critical}
+  - {name: f-crowd, metric: t, above: 29, clear: 24, group: {by: rule, times: 2, withinMs: 3s}, inhibitedBy: [f-lost]}
+  - {name: f-warm, kind: expression, when: 'rollup["f-site"].t.max', above: 30, clear: 25}
   - {name: f-clock, kind: clock, aheadMs: 30s, forMs: 1s}
   - {name: f-mixed, kind: expression, when: 'metrics.t > 26.0 && device.site != ""', latch: reset, minIntervalMs: 500ms, forMs: 300ms}
   - {name: f-both, kind: combination, any: [f-hot, f-silent], forMs: 200ms}
@@ -46,13 +49,20 @@ export function featuresOf(seed: number): Pick<PipelineOptions, 'windows' | 'rul
   const drawn = <Item>(items: readonly Item[]): Item[] => items.filter(() => r.chance(few));
   const windows = drawn(ALL.windows);
   const chosen = new Set(drawn(ALL.rules).flatMap((rule) => [rule.name, ...namedBy(rule)]));
-  const rules = ALL.rules.filter(({ name }) => chosen.has(name));
+  const isJudged = windows.some(isOfWindow);
+  const rules = ALL.rules.filter(({ name }) => chosen.has(name) && (name !== 'f-warm' || isJudged));
   return { windows, rules, derived: r.chance(0.6) ? ALL.derived : [] };
 }
+
+/** What f-warm looks at. */
+const isOfWindow = ({ name }: { name: string }): boolean => name === 'f-site';
 
 function namedBy(rule: AlarmRule): readonly string[] {
   return [...(rule.kind === 'combination' ? rule.of : []), ...(rule.inhibitedBy ?? [])];
 }
 
 export const FEATURE_RULES: readonly string[] = ALL.rules.map(({ name }) => name);
+const GROUP_WINDOWS = new Set(ALL.windows.filter(({ by }) => by.kind !== 'device').map(({ name }) => name));
+/** Whether it is a rollup of a group's window, which no partition by itself gives. */
+export const isOfGroup = ({ window }: { window?: unknown }): boolean => GROUP_WINDOWS.has(String(window));
 export const isFeature = (name: unknown): boolean => String(name).startsWith('f-');

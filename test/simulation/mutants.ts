@@ -198,4 +198,40 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'this.#retracted.push(column[at + SERIES], column[at + START], column[at + REVISION] + 1);',
     to: '',
   },
+  {
+    name: 'lose a correction of what a partition has of a group',
+    file: 'processors/groups/merge.js',
+    from: 'entry.states[partition] = partial.state;',
+    to: 'entry.states[partition] ??= partial.state;',
+  },
+  {
+    name: 'forget what partitions have told of groups at a restore',
+    file: 'processors/groups/merge.js',
+    from: 'entry.states[partition] = from.bytes().slice();',
+    to: 'from.bytes();',
+  },
+  {
+    name: 'lose a fact that the log refused',
+    file: 'ingest/operation-intake.js',
+    from: 'due = [...left, ...due.slice(piece.length)];',
+    to: 'due = due.slice(piece.length);',
+  },
+  {
+    name: 'tell nobody of facts',
+    file: 'processors/append-output.js',
+    from: 'factFrames(output.facts)',
+    to: 'factFrames([])',
+  },
+  {
+    name: 'forget what was heard of other partitions at a restore',
+    file: 'processors/alarms/shared-facts.js',
+    from: 'if (names.has(subject.rule))\n                this.hear(',
+    to: 'if (false)\n                this.hear(',
+  },
+  {
+    name: 'tell facts in the order in which they were looked at',
+    file: 'processors/alarms/shared-facts.js',
+    from: 'bySubject.sort((a, b) => (a.key < b.key ? -1 : 1));',
+    to: '',
+  },
 ];

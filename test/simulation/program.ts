@@ -1,5 +1,10 @@
+import type { Log } from '../../log/log.ts';
 import type { Logger } from '../../model/logger.ts';
+import { judgedGroups } from '../../model/rule-facts.ts';
+import { FACTS, PARTIALS, TELEMETRY } from '../../model/topics.ts';
+import { type Merger, startMerger } from '../../processors/groups/merger.ts';
 import { type Processor, startProcessor } from '../../processors/processor.ts';
+import type { Random } from './random.ts';
 import type { Process } from './scheduler.ts';
 import { pipelineOf } from './settings.ts';
 import { SimCheckpoints } from './sim-checkpoints.ts';
@@ -15,6 +20,7 @@ import type { World } from './world.ts';
 interface ProcessorRole {
   process: Process;
   processor: Processor | null;
+  merger: Merger | null;
   threads: SimThread[];
   stopping: boolean;
 }
@@ -27,19 +33,22 @@ export class SimProgram {
   readonly devices: SimDevice[];
   readonly processors: (ProcessorRole | null)[];
   readonly doors: (SimDoor | null)[];
-  readonly group: SimGroup;
+  /** Of those who merge groups; null where nobody does. */
+  readonly merges: SimCheckpoints | null;
   readonly operators: SimOperators | null;
-  readonly #sole: SoleConsumer;
+  /** Consumers, by topic. */
+  readonly #groups = new Map<string, SimGroup | SoleConsumer>();
   readonly #world: World;
   #closing = false;
+  #doorsClosed = false;
 
   constructor(world: World) {
     this.#world = world;
     this.log = new SimLog(world);
     this.store = new SimStore(world);
     this.checkpoints = new SimCheckpoints(world);
-    this.group = new SimGroup(this.log, world);
-    this.#sole = new SoleConsumer(this.log, world);
+    const isMerging = world.plan.features?.windows.some(({ by }) => by.kind !== 'device') === true;
+    this.merges = isMerging ? new SimCheckpoints(world) : null;
     this.doors = Array.from({ length: world.plan.doors }, () => null);
     this.devices = Array.from({ length: world.plan.devices }, (_, i) => new SimDevice(world, i, this.doors));
     this.processors = Array.from({ length: world.plan.processors }, () => null);
@@ -55,14 +64,27 @@ export class SimProgram {
     });
   }
 
-  #consumers() {
-    return this.#world.plan.log === 'kafka' ? this.group : this.#sole;
+  #groupOf(topic: string): SimGroup | SoleConsumer {
+    const Consumers = this.#world.plan.log === 'kafka' ? SimGroup : SoleConsumer;
+    const group = this.#groups.get(topic) ?? new Consumers(this.log, topic, this.#world);
+    this.#groups.set(topic, group);
+    return group;
+  }
+
+  #openLog(process: Process): Log {
+    return this.log.open(process, (topic) => this.#groupOf(topic));
+  }
+
+  /** Of the processors; where there are other groups, of one of all of them. */
+  rebalance(random: Random): void {
+    const groups = [...this.#groups.values()].filter((group) => group instanceof SimGroup);
+    (groups.length > 1 ? random.pick(groups) : groups[0])?.rebalance();
   }
 
   #startDoor(index: number): void {
     // Doors of a cluster are on hosts of their own, whose clocks differ.
     const process = this.#world.process('door', index * this.#world.plan.doorSkewMs);
-    this.doors[index] = new SimDoor(this.#world, process, this.log.open(process, this.#consumers()));
+    this.doors[index] = new SimDoor(this.#world, process, this.#openLog(process));
   }
 
   crashDoor(index: number): void {
@@ -87,10 +109,10 @@ export class SimProgram {
     const world = this.#world;
     const { plan } = world;
     const process = world.process('processor');
-    const role: ProcessorRole = { process, processor: null, threads: [], stopping: false };
+    const role: ProcessorRole = { process, processor: null, merger: null, threads: [], stopping: false };
     this.processors[index] = role;
     const starting = startProcessor({
-      log: this.log.open(process, this.#consumers()),
+      log: this.#openLog(process),
       checkpoints: this.checkpoints.open(process),
       store: this.store.open(process),
       group: 'processor',
@@ -121,6 +143,33 @@ export class SimProgram {
         world.scheduler.note(`${process.name} gives up: ${error.message}`);
         world.count('processor gave up');
         if (process.alive) void this.restartProcessor(index, role);
+      });
+    });
+    if (this.merges !== null) this.#startMerger(index, role, this.merges);
+  }
+
+  #startMerger(index: number, role: ProcessorRole, checkpoints: SimCheckpoints): void {
+    const world = this.#world;
+    const { process } = role;
+    const { windows, rules } = pipelineOf(world.plan);
+    const starting = startMerger({
+      log: this.#openLog(process),
+      checkpoints: checkpoints.open(process),
+      store: this.store.open(process),
+      windows,
+      judged: judgedGroups(rules, windows),
+      group: 'processor-groups',
+      checkpointMs: world.plan.checkpointMs,
+      batchBytesMax: world.plan.batchBytesMax,
+      clock: process.clock,
+      logger: this.#logger(process),
+    });
+    void starting.then((merger) => {
+      role.merger = merger;
+      void merger.failed.then((error) => {
+        world.scheduler.note(`who merges in ${process.name} gives up: ${error.message}`);
+        world.count('merger gave up');
+        if (process.alive && this.processors[index] === role) this.crashProcessor(index);
       });
     });
   }
@@ -155,6 +204,7 @@ export class SimProgram {
     };
     this.#world.scheduler.at(30_000, 'processor is killed', end);
     await role.processor.close();
+    await role.merger?.close();
     end();
   }
 
@@ -186,22 +236,35 @@ export class SimProgram {
     for (let p = 0; p < this.log.partitions; p++) {
       const frames = this.log.frames('telemetry', p);
       if (frames.length > 0 && this.#doneTo(p) <= frames[frames.length - 1].offset) return false;
+      if (this.merges !== null && !this.#isWorkedOff(PARTIALS, p, this.merges.furthest.get(p) ?? 0)) return false;
+      // What the last frames have to tell nobody takes any more when the doors are closed.
+      if (this.#takesFacts && !this.#isWorkedOff(FACTS, p, 0)) return false;
     }
     return true;
   }
 
+  get #takesFacts(): boolean {
+    return this.#world.plan.features !== null && !this.#doorsClosed;
+  }
+
+  #isWorkedOff(topic: string, partition: number, doneTo: number): boolean {
+    const last = this.log.frames(topic, partition).at(-1);
+    return last === undefined || Math.max(this.log.commits(topic).get(partition) ?? 0, doneTo) > last.offset;
+  }
+
   /** A commit of a member that was put out has no effect; its checkpoint says how far it has come all the same. */
   #doneTo(partition: number): number {
-    return Math.max(this.log.commits.get(partition) ?? 0, this.checkpoints.furthest.get(partition) ?? 0);
+    return Math.max(this.log.commits(TELEMETRY).get(partition) ?? 0, this.checkpoints.furthest.get(partition) ?? 0);
   }
 
   /** Ends the doors: what they still had to say is on the log then. */
   async closeDoors(): Promise<void> {
+    this.#doorsClosed = true;
     await Promise.all(this.doors.map((door) => door?.stop()));
   }
 
   async closeProcessors(): Promise<void> {
     this.#closing = true;
-    await Promise.all(this.processors.map((role) => role?.processor?.close()));
+    await Promise.all(this.processors.flatMap((role) => [role?.processor?.close(), role?.merger?.close()]));
   }
 }

@@ -2,6 +2,7 @@ import { Batcher } from '../../ingest/batcher.ts';
 import { ExpressLane } from '../../ingest/express-lane.ts';
 import { DOOR_LIMITS } from '../../ingest/limits.ts';
 import type { AckReceiver } from '../../ingest/open-frame.ts';
+import { FACT_SOURCE, OperationIntake } from '../../ingest/operation-intake.ts';
 import { PacketScanner } from '../../ingest/packet-scanner.ts';
 import { Pressure, type Relievable } from '../../ingest/pressure.ts';
 import { TelemetryFilters } from '../../ingest/telemetry-filters.ts';
@@ -126,6 +127,7 @@ export class SimDoor {
   readonly pressure: Pressure;
   readonly links = new Set<Link>();
   readonly #world: World;
+  readonly #facts: OperationIntake | null;
   #taking = true;
 
   constructor(world: World, process: Process, log: Log) {
@@ -136,6 +138,12 @@ export class SimDoor {
     const ledger = { door: process.name, flushMs: 3000 };
     const options = { lingerMs, frameBytesMax, inFlightBytesMax, tickMs, ledger };
     this.batcher = new Batcher(log, options, this.pressure, process.clock, silentLogger);
+    // One topic more, only where there is anything to tell: other worlds go as they did without.
+    this.#facts =
+      world.plan.features === null
+        ? null
+        : new OperationIntake(log, this.batcher, process.clock, silentLogger, FACT_SOURCE);
+    void this.#facts?.start();
     this.batcher.onFatal = (error) => {
       throw error;
     };
@@ -156,6 +164,7 @@ export class SimDoor {
   /** SIGTERM: no more comes in, and what came is finished. */
   async stop(): Promise<void> {
     this.#taking = false;
+    await this.#facts?.close();
     await this.batcher.drain();
     for (const link of [...this.links]) link.lose();
   }

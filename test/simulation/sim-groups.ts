@@ -7,6 +7,7 @@ import type { World } from './world.ts';
 /** Gives a partition's frames, in order, one call at a time, until `goesOn` says no. */
 async function follow(
   log: SimLog,
+  topic: string,
   world: World,
   process: Process,
   partition: number,
@@ -24,7 +25,7 @@ async function follow(
       await turn('fetch waits', 100);
       continue;
     }
-    const frames = log.read(TELEMETRY, partition, offset, options.bytesMax);
+    const frames = log.read(topic, partition, offset, options.bytesMax);
     if (frames.length === 0) {
       await new Promise<void>((resolve) => log.onLanded(() => void process.after(world.delay(0.5), 'woken', resolve)));
       continue;
@@ -37,10 +38,12 @@ async function follow(
 /** LMDB: one consumer, which has every partition. */
 export class SoleConsumer implements Group {
   readonly #log: SimLog;
+  readonly #topic: string;
   readonly #world: World;
 
-  constructor(log: SimLog, world: World) {
+  constructor(log: SimLog, topic: string, world: World) {
     this.#log = log;
+    this.#topic = topic;
     this.#world = world;
   }
 
@@ -48,10 +51,10 @@ export class SoleConsumer implements Group {
     const all = Array.from({ length: this.#log.partitions }, (_, p) => p);
     let open = true;
     for (const partition of all) {
-      this.#world.ownership.take(partition, process);
+      if (this.#topic === TELEMETRY) this.#world.ownership.take(partition, process);
       const run = async () => {
-        const offset = (await options.onAssign(partition)) ?? this.#log.commits.get(partition) ?? 0;
-        await follow(this.#log, this.#world, process, partition, offset, options, () => open);
+        const offset = (await options.onAssign(partition)) ?? this.#log.commits(this.#topic).get(partition) ?? 0;
+        await follow(this.#log, this.#topic, this.#world, process, partition, offset, options, () => open);
       };
       run().catch((error: Error) => {
         if (open) options.onError(error);
@@ -60,7 +63,7 @@ export class SoleConsumer implements Group {
     }
     return {
       commit: async (partition, offsetNext) => {
-        this.#log.commits.set(partition, offsetNext);
+        this.#log.commits(this.#topic).set(partition, offsetNext);
       },
       close: async () => {
         open = false;
@@ -88,14 +91,16 @@ interface Member {
  */
 export class SimGroup implements Group {
   readonly #log: SimLog;
+  readonly #topic: string;
   readonly #world: World;
   #members: Member[] = [];
   #generation = 0;
   #rebalancing = false;
   #again = false;
 
-  constructor(log: SimLog, world: World) {
+  constructor(log: SimLog, topic: string, world: World) {
     this.#log = log;
+    this.#topic = topic;
     this.#world = world;
   }
 
@@ -122,7 +127,8 @@ export class SimGroup implements Group {
     return {
       commit: async (partition, offsetNext) => {
         if (member.generation !== this.#generation) return;
-        if (member.owned.has(partition) || member.revoked.has(partition)) this.#log.commits.set(partition, offsetNext);
+        if (member.owned.has(partition) || member.revoked.has(partition))
+          this.#log.commits(this.#topic).set(partition, offsetNext);
       },
       close: async () => {
         member.leaving = true;
@@ -188,7 +194,7 @@ export class SimGroup implements Group {
     for (const member of late) void member.revoking?.then(() => this.rebalance());
     for (let partition = 0; partition < this.#log.partitions && ready.length > 0; partition++) {
       const member = ready[(partition + this.#generation) % ready.length];
-      this.#world.ownership.take(partition, member.process);
+      if (this.#topic === TELEMETRY) this.#world.ownership.take(partition, member.process);
       member.generation = this.#generation;
       member.revoked.clear();
       const assignment = this.#begin(member, partition, this.#generation);
@@ -205,8 +211,8 @@ export class SimGroup implements Group {
     const { options, process } = member;
     const isMine = () => member.generation === generation && member.owned.has(partition);
     try {
-      const offset = (await options.onAssign(partition)) ?? this.#log.commits.get(partition) ?? 0;
-      follow(this.#log, this.#world, process, partition, offset, options, isMine).catch(options.onError);
+      const offset = (await options.onAssign(partition)) ?? this.#log.commits(this.#topic).get(partition) ?? 0;
+      follow(this.#log, this.#topic, this.#world, process, partition, offset, options, isMine).catch(options.onError);
     } catch (error) {
       options.onError(error as Error);
     }

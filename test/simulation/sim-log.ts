@@ -26,7 +26,7 @@ export interface Group {
  */
 export class SimLog {
   readonly partitions: number;
-  readonly commits = new Map<number, number>();
+  readonly #commits = new Map<string, Map<number, number>>();
   full = false;
   away = false;
   slowness = 1;
@@ -47,6 +47,13 @@ export class SimLog {
     }
   }
 
+  /** Of the topic's consumer group, by partition. */
+  commits(topic: string): Map<number, number> {
+    const commits = this.#commits.get(topic) ?? new Map<number, number>();
+    this.#commits.set(topic, commits);
+    return commits;
+  }
+
   frames(topic: string, partition: number): LogFrame[] {
     return this.#topics.get(topic)![partition];
   }
@@ -56,8 +63,8 @@ export class SimLog {
   }
 
   /** The log as one process sees it. */
-  open(process: Process, group: Group): Log {
-    return new Handle(this, this.#world, process, group);
+  open(process: Process, groupOf: (topic: string) => Group): Log {
+    return new Handle(this, this.#world, process, groupOf);
   }
 
   land(topic: string, { partition, frame, epoch }: Pending, process: Process): number {
@@ -106,16 +113,16 @@ class Handle implements Log {
   readonly #log: SimLog;
   readonly #world: World;
   readonly #process: Process;
-  readonly #group: Group;
+  readonly #groupOf: (topic: string) => Group;
   readonly #queues = new Map<string, Pending[]>();
   readonly #committing = new Set<string>();
 
-  constructor(log: SimLog, world: World, process: Process, group: Group) {
+  constructor(log: SimLog, world: World, process: Process, groupOf: (topic: string) => Group) {
     this.#log = log;
     this.partitions = log.partitions;
     this.#world = world;
     this.#process = process;
-    this.#group = group;
+    this.#groupOf = groupOf;
   }
 
   append(topic: string, partition: number, frame: Uint8Array): Promise<number> {
@@ -231,8 +238,8 @@ class Handle implements Log {
     return this.#answer('last', () => this.#log.frames(topic, partition).at(-1) ?? null);
   }
 
-  async consume(_topic: string, options: ConsumeOptions): Promise<LogConsumer> {
-    return this.#group.consume(this.#process, options);
+  async consume(topic: string, options: ConsumeOptions): Promise<LogConsumer> {
+    return this.#groupOf(topic).consume(this.#process, options);
   }
 
   offsetAt(): Promise<number> {
@@ -244,7 +251,9 @@ class Handle implements Log {
   }
 
   committed(): Promise<(number | null)[]> {
-    return Promise.resolve(Array.from({ length: this.partitions }, (_, p) => this.#log.commits.get(p) ?? null));
+    return Promise.resolve(
+      Array.from({ length: this.partitions }, (_, p) => this.#log.commits(TELEMETRY).get(p) ?? null),
+    );
   }
 
   async close(): Promise<void> {}
