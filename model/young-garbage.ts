@@ -13,7 +13,7 @@ export interface Collector {
  * Frees the buffers of frames, reads and blocks soon after their use, and by a cheap collection. To V8 a buffer of 64 KiB is an object of
  * a hundred bytes, so the young heap fills slowly, and the dead buffers count as growth of the old heap; which is small, and may
  * grow by a few MB only. A door that takes 100 MB/s marked its whole heap five times a second: half of its CPU
- * (docs/decisions/005-young-garbage.md). So a young collection, of about a millisecond, is asked for each time that 16 MiB have been
+ * (docs/decisions/006-young-garbage.md). So a young collection, of about a millisecond, is asked for each time that 16 MiB have been
  * made, and as long as the heap is small it may grow to three times its size.
  *
  *     bytes of buffers    base ──── + 16 MiB ────▶ young collection ──▶ base …
