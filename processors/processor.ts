@@ -51,11 +51,12 @@ export interface ProcessorTuning {
 }
 
 /**
- * A row of three metrics is about a third of a message of 100 bytes: 64 MiB of frames are some 2 million rows under way. Larger inserts
- * make fewer parts, and each row is merged less often (docs/decisions/004-store-cost.md); a reading is seen after half a second at most.
+ * A row of three metrics is about a third of a message of 100 bytes: 32 MiB of frames are about a million rows under way, and 50 MB of
+ * blocks; enough for an insert and the next one behind it. Larger inserts make fewer parts, and each row is merged less often
+ * (docs/decisions/004-store-cost.md); a reading is seen after half a second at most.
  */
 const TUNING: ProcessorTuning = {
-  inFlightBytesMax: 64 * 1024 * 1024,
+  inFlightBytesMax: 32 * 1024 * 1024,
   batchesMax: 2,
   heldRowsMax: 65_536,
   insertRowsMax: 400_000,
