@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { EngineFigures } from './engine/case.ts';
 import { ENGINE_CASES } from './engine/cases.ts';
+import { savesTable } from './growth.ts';
 import { describeMachine } from './machine.ts';
 import { markdownTable } from './table.ts';
 
@@ -32,18 +33,20 @@ if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ma
 console.log(`${machine.cpu}, ${machine.system}, Node ${machine.node.slice(1)}.\n`);
 console.log(
   markdownTable(
-    ['case', 'series', 'CPU-ns a reading', 'readings/s a core', 'bytes a series', 'checkpoint, bytes a series', 'ms'],
+    ['case', 'series', 'CPU-ns a reading', 'readings/s a core', 'bytes a series', 'checkpoint, bytes a series'],
     figures.map((f) => [
       f.name,
       f.series.toLocaleString('en'),
       f.cpuNsPerReading.toFixed(0),
       `${(1000 / f.cpuNsPerReading).toFixed(2)}M`,
       f.bytesPerSeries.toFixed(0),
-      f.checkpointBytesPerSeries.toFixed(0),
-      f.checkpointMs.toFixed(0),
+      f.saves.bytesPerSeries.toFixed(0),
     ]),
     1,
   ),
+);
+console.log(
+  `\nA checkpoint is written in pieces, between which frames are worked at; the longest piece is the pause.\n\n${savesTable(figures)}`,
 );
 const ofCase = (name: string) => figures.find((f) => f.name === name)?.cpuNsPerReading;
 const [none, hundred] = [ofCase('1 window, no rule'), ofCase('1 window, 100 rules of one metric')];

@@ -3,6 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { ENGINE_CASES } from './engine/cases.ts';
 import { fitted, growthOf, growthTable } from './growth.ts';
 
+const saves = {
+  ...{ bytesPerSeries: 60, wholeMs: 1, wholePauseMs: 1, changeBytesPerSeries: 1, changeMs: 1, changePauseMs: 1 },
+  restoreMs: 1,
+};
 const figures = ENGINE_CASES.map(({ name, alarms, windows, devices }) => ({
   name,
   series: devices * 3,
@@ -10,8 +14,7 @@ const figures = ENGINE_CASES.map(({ name, alarms, windows, devices }) => ({
   readings: 1000,
   rollups: 10,
   bytesPerSeries: 200,
-  checkpointBytesPerSeries: 60,
-  checkpointMs: 1,
+  saves,
 }));
 
 describe('the growth of costs', () => {

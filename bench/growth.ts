@@ -44,7 +44,7 @@ export function growthTable(figures: readonly EngineFigures[]): string {
     f.series.toLocaleString('en'),
     f.cpuNsPerReading.toFixed(0),
     f.bytesPerSeries.toFixed(0),
-    f.checkpointBytesPerSeries.toFixed(0),
+    f.saves.bytesPerSeries.toFixed(0),
   ]);
   const lines = growthOf(figures).map((g) => [g.what, g.base.toFixed(0), g.each.toFixed(1), g.fit.toFixed(2)]);
   const table = markdownTable(
@@ -72,4 +72,23 @@ function counted(name: string, pattern: RegExp): number | null {
   const match = pattern.exec(name);
   if (match === null) return null;
   return match[1] === 'no' ? 0 : Number(match[1].replaceAll(',', ''));
+}
+
+/** What checkpoints cost the thread of a partition, by its series: of the cases that differ in nothing else. */
+export function savesTable(figures: readonly EngineFigures[]): string {
+  return markdownTable(
+    ['series', 'whole, ms', 'pause, ms', '1 % changed, ms', 'pause, ms', 'share of bytes', 'restored, ms'],
+    figures
+      .filter(({ name }) => name.includes('series'))
+      .map(({ series, saves }) => [
+        series.toLocaleString('en'),
+        saves.wholeMs.toFixed(0),
+        saves.wholePauseMs.toFixed(0),
+        saves.changeMs.toFixed(0),
+        saves.changePauseMs.toFixed(0),
+        `${((saves.changeBytesPerSeries / saves.bytesPerSeries) * 100).toFixed(0)} %`,
+        saves.restoreMs.toFixed(0),
+      ]),
+    1,
+  );
 }

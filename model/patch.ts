@@ -33,13 +33,19 @@ export class PatchWriter {
     this.#push(bytes);
   }
 
-  finish(): Uint8Array<ArrayBuffer> {
+  /** The patch as what it is made of, one after another; nothing may be added any more. */
+  pieces(): { bytes: number; pieces: readonly Uint8Array[] } {
     this.#flush();
-    const out = new Uint8Array(this.#bytes);
+    return { bytes: this.#bytes, pieces: this.#out };
+  }
+
+  finish(): Uint8Array<ArrayBuffer> {
+    const { bytes, pieces } = this.pieces();
+    const out = new Uint8Array(bytes);
     let at = 0;
-    for (const bytes of this.#out) {
-      out.set(bytes, at);
-      at += bytes.length;
+    for (const piece of pieces) {
+      out.set(piece, at);
+      at += piece.length;
     }
     return out;
   }

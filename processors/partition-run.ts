@@ -2,6 +2,7 @@ import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { appendOutput } from './append-output.ts';
+import { askState } from './ask-state.ts';
 import type { StoredFrames } from './batch-output.ts';
 import { type Batch, Batches, batchBytes } from './batches.ts';
 import { countsOf, findLostState, type LostState } from './lost-state.ts';
@@ -118,7 +119,7 @@ export class PartitionRun {
     if (!(await this.#assign(offset, null, lost)) || lost === null) return;
     logger.warn('recovers a lost checkpoint from store and log', { partition, offset, ...countsOf(lost) });
     // Before anything comes of it: it would not be found the same again.
-    const answer = await this.#ask({ kind: 'save', partition, generation: this.#generation, whole: true });
+    const answer = await askState(this.slot, { partition, generation: this.#generation }, true);
     if (answer.kind !== 'state' || answer.state === null) return;
     await checkpoints.save(partition, { offsetNext: offset, state: answer.state.bytes });
   }
@@ -314,7 +315,7 @@ export class PartitionRun {
     }
   }
 
-  /** When it is time for one: they come further apart when they take the thread long. */
+  /** When it is time for a checkpoint: they come further apart when they take the thread long. */
   checkpointIfDue(): void {
     const { fromMs, lengthMs } = this.#pause;
     const sinceMs = this.#shared.clock.nowMs() - fromMs;
@@ -344,7 +345,7 @@ export class PartitionRun {
     const epoch = this.#epoch;
     const after = this.#changesFrom;
     this.#changesFrom = null;
-    const answer = await this.#ask({ kind: 'save', partition, generation, whole: after === null });
+    const answer = await askState(this.slot, { partition, generation }, after === null);
     // A thread that died with nothing to do is found out here, not only by the next frame.
     if (answer.kind === 'unknown' && generation === this.#generation) {
       this.#shared.slotFailed(this.slot, epoch, new Error('the thread does not know the partition'));
@@ -383,8 +384,7 @@ export class PartitionRun {
       inserter.hurry();
       await room.change();
     }
-    const drained = this.#batches.count === 0 && this.#recovery === null;
-    if (drained) {
+    if (this.#batches.count === 0 && this.#recovery === null) {
       await this.#saving;
       await this.checkpoint();
     } else logger.warn('stops before all is stored; it will be replayed', { partition, storedNext: this.storedNext });

@@ -6,7 +6,9 @@ import type { Ledger } from './ledger/ledger.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
-import { type KnownBlocks, StateReader, StateWriter } from './state-bytes.ts';
+import type { KnownBlocks } from './state-blocks.ts';
+import { StateReader, StateWriter } from './state-bytes.ts';
+import { StateSave } from './state-save.ts';
 import type { EventTime } from './windows/event-time.ts';
 import type { WindowOperator } from './windows/window.ts';
 
@@ -14,7 +16,7 @@ import type { WindowOperator } from './windows/window.ts';
  * The state of a partition, as its checkpoint holds it (forms: state-bytes.ts):
  *
  *     magic     varint 0x534c55 ("SLU")
- *     version   varint 4
+ *     version   varint 5
  *     series    devices, metrics, and (device, metric) of each series
  *     seen      times that each series has had
  *     time      clock; newest, active, due of each device
@@ -45,7 +47,6 @@ interface Part {
   restore(from: StateReader): void;
 }
 
-const BEGIN_BYTES = 64 * 1024;
 const MAGIC = 0x534c55;
 const VERSION = 5;
 
@@ -133,41 +134,38 @@ export interface SavedState {
 }
 
 /**
- * At the end of a frame. Big columns are in blocks (state-bytes.ts): with `before`, those that have not changed since the last call are
- * left out. Every call forgets what had changed, so `before` must be of the last one.
+ * At the end of a frame: a save of the state as it is now, which goes on by steps (state-save.ts). Large columns are in blocks
+ * (state-blocks.ts): with `before`, those that have not changed since the last call are left out. Every call forgets what had changed, so
+ * `before` must be of the last one.
  */
-export function saveState(state: PartitionState, before: KnownBlocks | null): SavedState {
-  const out = new StateWriter(BEGIN_BYTES, '', before);
+export function cutState(state: PartitionState, before: KnownBlocks | null): StateSave {
+  const out = new StateWriter(256, '', before);
   out.varint(MAGIC);
   out.varint(VERSION);
-  const bytesOf = new Map<string, number>();
-  const sized = (name: string, save: () => void): void => {
-    const before = out.length;
-    save();
-    bytesOf.set(name, out.length - before);
+  const writers = new Map<string, StateWriter>();
+  const section = (name: string, save: (out: StateWriter) => void): StateWriter => {
+    const writer = new StateWriter(256, name, before);
+    save(writer);
+    writers.set(name, writer);
+    return writer;
   };
-  sized('series', () => state.series.save(out));
-  sized('seen', () => state.seen.save(out, state.series.count));
-  sized('time', () => state.time.save(out));
+  out.section(section('series', (series) => state.series.save(series)));
+  out.section(section('seen', (seen) => state.seen.save(seen, state.series.count)));
+  out.section(section('time', (time) => state.time.save(time)));
   const parts = partsOf(state, []);
   out.varint(parts.length);
   for (const { name, definition, save } of parts) {
     out.text(name);
     out.text(definition);
-    const part = new StateWriter(BEGIN_BYTES, name, before);
-    save(part);
-    sized(name, () => out.part(part));
+    out.part(section(name, save));
   }
-  const isChange = before !== null;
-  const bytes = isChange ? out.finishChange() : out.finish();
-  return { bytes, isChange, stateBytes: out.length, sizes: sizesOf(state, bytesOf), blocks: out.blocks() };
+  return new StateSave(out, writers, before !== null, sizesOf(state));
 }
 
-function sizesOf({ series, windows }: PartitionState, bytes: ReadonlyMap<string, number>): StateSizes {
+function sizesOf({ series, windows }: PartitionState): Omit<StateSizes, 'bytes'> {
   const byWindow = (of: (operator: WindowOperator) => number) =>
     new Map(windows.map(({ spec, operator }) => [spec.name, of(operator)]));
   return {
-    bytes,
     devices: series.devices.count,
     series: series.count,
     windowsOpen: byWindow(({ open }) => open),

@@ -32,12 +32,12 @@ import { groupWindows } from './groups/partial.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { LostState } from './lost-state.ts';
 import { ownKindOf } from './own-messages.ts';
-import { type PartitionState, restoreState, type SavedState, saveState } from './partition-state.ts';
+import { PartitionSaves } from './partition-saves.ts';
+import { type PartitionState, restoreState } from './partition-state.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
 import { Registry } from './registry/registry.ts';
 import { SeenTimes } from './seen.ts';
 import { SeriesDictionary } from './series.ts';
-import type { KnownBlocks } from './state-bytes.ts';
 import { EventTime } from './windows/event-time.ts';
 import { FilteredWindow } from './windows/filtered.ts';
 import { openWindow, type WindowOperator } from './windows/window.ts';
@@ -60,6 +60,7 @@ const FACTS_AGAIN_MS = 3_600_000;
  *                            └─▶ quarantine
  */
 export class PartitionPipeline {
+  readonly saves: PartitionSaves;
   readonly #partition: number;
   readonly #out: BatchBuilder;
   readonly #state: PartitionState;
@@ -81,8 +82,6 @@ export class PartitionPipeline {
 
   #offset = 0;
   #index = 0;
-  /** Of the state that was saved last. */
-  #blocks: KnownBlocks | null = null;
 
   /** `state` is that of a checkpoint, or null to begin with nothing, or with what is left of one that was `lost`; throws CHECKPOINT_UNREADABLE. */
   constructor(
@@ -128,6 +127,7 @@ export class PartitionPipeline {
       groups,
       windows: options.windows.map((spec) => ({ spec, operator: open(spec) })),
     };
+    this.saves = new PartitionSaves(this.#state);
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
     const made = new Map<FormatName, PayloadDecoder>();
     for (const { format } of formats) if (!made.has(format)) made.set(format, FORMATS[format](options.limits));
@@ -180,20 +180,7 @@ export class PartitionPipeline {
 
   /** The state before the next frame. */
   save(): Uint8Array<ArrayBuffer> {
-    return this.saveWhole().bytes;
-  }
-
-  saveWhole(): SavedState {
-    const saved = saveState(this.#state, null);
-    this.#blocks = saved.blocks;
-    return saved;
-  }
-
-  /** The same as what makes it out of the state that was saved last; whole when none was. */
-  saveChange(): SavedState {
-    const saved = saveState(this.#state, this.#blocks);
-    this.#blocks = saved.blocks;
-    return saved;
+    return this.saves.whole().bytes;
   }
 
   /**

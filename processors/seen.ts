@@ -1,5 +1,6 @@
 import { withRoom } from './columns.ts';
-import { ChangedBlocks, type StateReader, type StateWriter } from './state-bytes.ts';
+import { ChangedBlocks } from './state-blocks.ts';
+import type { StateReader, StateWriter } from './state-bytes.ts';
 
 /**
  * Which timestamps a series has had, over the time in which a window may still take them: a redelivery is the same device,
@@ -87,21 +88,21 @@ export class SeenTimes {
   }
 
   save(out: StateWriter, seriesCount: number): void {
-    this.#changed.save(out, 'seen', seriesCount, (s) => {
+    this.#changed.save(out, 'seen', seriesCount, (s, to) => {
       const at = s * ROW;
       const phase = at < this.#runs.length ? this.#runs[at] : 0;
       const older = this.#older.get(s);
-      out.varint(older === undefined ? phase : phase + HAS_OLDER);
+      to.varint(older === undefined ? phase : phase + HAS_OLDER);
       if (phase !== 0) {
         const start = this.#runs[at + START];
-        out.varint(start);
+        to.varint(start);
         if (phase === 2) {
           const step = this.#runs[at + STEP];
-          out.varint(step);
-          out.varint(Math.round((this.#runs[at + END] - start) / step));
+          to.varint(step);
+          to.varint(Math.round((this.#runs[at + END] - start) / step));
         }
       }
-      older?.save(out);
+      older?.save(to);
     });
   }
 

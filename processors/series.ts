@@ -1,6 +1,7 @@
 import { withRoom } from './columns.ts';
 import { Devices } from './devices.ts';
-import { ChangedBlocks, type StateReader, type StateWriter } from './state-bytes.ts';
+import { saveFixed } from './state-blocks.ts';
+import type { StateReader, StateWriter } from './state-bytes.ts';
 
 /**
  * Series, (device, metric), by dense numbers in the order in which they came. All other state is columns by these numbers. Names
@@ -102,15 +103,14 @@ export class SeriesDictionary {
 
   save(out: StateWriter): void {
     // What was once given a number keeps it: only the last block of each column ever changes, by growing.
-    const changed = new ChangedBlocks();
     out.varint(this.devices.count);
-    changed.save(out, 'devices', this.devices.count, (d) => out.text(this.devices.name(d)));
+    saveFixed(out, 'devices', this.devices.count, (d, to) => to.text(this.devices.name(d)));
     out.varint(this.#metrics.length);
     for (const metric of this.#metrics) out.text(metric);
     out.varint(this.count);
-    changed.save(out, 'series', this.count, (s) => {
-      out.varint(this.#device[s]);
-      out.varint(this.#metric[s]);
+    saveFixed(out, 'series', this.count, (s, to) => {
+      to.varint(this.#device[s]);
+      to.varint(this.#metric[s]);
     });
   }
 

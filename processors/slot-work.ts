@@ -60,9 +60,16 @@ function take({ pipeline, offsetNext }: Held, heldRowsMax: number): Answer {
   return { kind: 'output', output: pipeline.take(heldRowsMax), offsetNext };
 }
 
+/** What one task writes of a state at most, so that frames do not wait long for it: some 10 ms. */
+export const SAVE_BYTES_MAX = 1 << 20;
+
 function save(pipeline: PartitionPipeline, task: SaveTask): Answer {
   if (!pipeline.canSave) return { kind: 'state', state: null, cpuMs: 0 };
   const before = performance.now();
-  const { bytes, isChange, stateBytes, sizes } = task.whole ? pipeline.saveWhole() : pipeline.saveChange();
-  return { kind: 'state', state: { bytes, isChange, stateBytes, sizes }, cpuMs: performance.now() - before };
+  if (task.what !== 'rest') pipeline.saves.begin(task.what === 'whole');
+  const saved = pipeline.saves.goOn(SAVE_BYTES_MAX);
+  const cpuMs = performance.now() - before;
+  if (saved === null) return { kind: 'saving', cpuMs };
+  const { bytes, isChange, stateBytes, sizes } = saved;
+  return { kind: 'state', state: { bytes, isChange, stateBytes, sizes }, cpuMs };
 }

@@ -1,6 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
 import { PatchWriter } from '../model/patch.ts';
-import { withRoom } from './columns.ts';
+import type { ColumnCut, KnownBlocks, KnownColumn, Piece } from './state-blocks.ts';
 
 /**
  * The forms that a checkpoint's state is written in:
@@ -9,50 +9,27 @@ import { withRoom } from './columns.ts';
  *     f64      8 bytes, IEEE 754, little-endian
  *     text     varint length, UTF-8
  *
- * Columns of many items are written in blocks, so that a save can leave out those that have not changed since the one before.
- * The reader checks every bound and throws CHECKPOINT_UNREADABLE; it never reads past the end and never allocates more than
- * the bytes can hold.
+ * Columns of many items are cut when they are given, and written later, block by block (state-blocks.ts): what a writer holds is a list
+ * of bytes, columns and parts. The reader checks every bound and throws CHECKPOINT_UNREADABLE; it never reads past the end and never
+ * allocates more than the bytes can hold.
  */
 export class StateWriter {
+  readonly prefix: string;
+  /** Where the blocks of the state before lie, when what has not changed shall be taken from there. */
+  readonly known: KnownBlocks | null;
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
   #at = 0;
-  readonly #prefix: string;
-  readonly #known: KnownBlocks | null;
-  /** What is not written here but lies in the state before: at #bytes[at] come `length` bytes from there. */
-  #taken: { at: number; from: number; length: number }[] = [];
-  #takenBytes = 0;
-  #made: { key: string; index: number; block: KnownBlock }[] = [];
+  /** What lies before #bytes[#from]. */
+  #segments: Segment[] = [];
+  #from = 0;
 
-  /** Bytes so far, with those that are taken from the state before. */
-  get length(): number {
-    return this.#at + this.#takenBytes;
-  }
-
-  /**
-   * BLOCK_ITEMS items of a column, or the last few of it: written by `write`, unless nothing of them was `changed` since the state
-   * before. `column` tells the columns of a part apart.
-   */
-  block(column: string, index: number, items: number, changed: boolean, write: () => void): void {
-    const key = `${this.#prefix}/${column}`;
-    const before = changed ? undefined : this.#known?.get(key)?.[index];
-    const from = this.length;
-    if (before !== undefined && before.items === items) {
-      this.#taken.push({ at: this.#at, from: before.from, length: before.length });
-      this.#takenBytes += before.length;
-    } else write();
-    this.#made.push({ key, index, block: { from, length: this.length - from, items } });
-  }
-
-  /**
-   * It grows; `size` is what it begins with, bytes. `known` says where the blocks of the state before lie, when what has not changed
-   * shall be taken from there.
-   */
-  constructor(size = 64 * 1024, prefix = '', known: KnownBlocks | null = null) {
+  /** It grows; `size` is what it begins with, bytes. */
+  constructor(size = 256, prefix = '', known: KnownBlocks | null = null) {
     this.#bytes = new Uint8Array(size);
     this.#view = new DataView(this.#bytes.buffer);
-    this.#prefix = prefix;
-    this.#known = known;
+    this.prefix = prefix;
+    this.known = known;
   }
 
   #room(bytes: number): void {
@@ -61,6 +38,11 @@ export class StateWriter {
     larger.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = larger;
     this.#view = new DataView(larger.buffer);
+  }
+
+  /** Bytes that it has room for without growing. */
+  get room(): number {
+    return this.#bytes.length - this.#at;
   }
 
   varint(value: number): void {
@@ -82,26 +64,6 @@ export class StateWriter {
   text(value: string): void {
     const bytes = Buffer.from(value);
     this.varint(bytes.length);
-    this.#room(bytes.length);
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-  }
-
-  /** A writer for a part inside this one, whose blocks are told apart by the name. */
-  inside(name: string): StateWriter {
-    return new StateWriter(64 * 1024, `${this.#prefix}/${name}`, this.#known);
-  }
-
-  /** A part of its own, which a reader can pass over. */
-  part(part: StateWriter): void {
-    const bytes = part.#bytes.subarray(0, part.#at);
-    this.varint(part.length);
-    const from = this.length;
-    for (const { key, index, block } of part.#made) {
-      this.#made.push({ key, index, block: { ...block, from: from + block.from } });
-    }
-    for (const taken of part.#taken) this.#taken.push({ ...taken, at: this.#at + taken.at });
-    this.#takenBytes += part.#takenBytes;
     this.#append(bytes);
   }
 
@@ -117,76 +79,131 @@ export class StateWriter {
     this.#at += bytes.length;
   }
 
-  /** A copy of what was written, in a buffer of its own. Only when nothing was taken from a state before. */
+  /** A writer for a part inside this one, whose columns are told apart by the name. */
+  inside(name: string): StateWriter {
+    return new StateWriter(256, `${this.prefix}/${name}`, this.known);
+  }
+
+  /** A part of its own, which a reader can pass over. Nothing may be written to it any more. */
+  part(part: StateWriter): void {
+    if (part.#segments.length === 0) this.bytes(part.written());
+    else this.#push({ kind: 'part', part, hasLength: true });
+  }
+
+  /** What another has written, without a length before it. Nothing may be written to it any more. */
+  section(section: StateWriter): void {
+    this.#push({ kind: 'part', part: section, hasLength: false });
+  }
+
+  /** A column that is written when the others are asked to. */
+  column(column: ColumnCut): void {
+    this.#push({ kind: 'column', column });
+  }
+
+  #push(segment: Segment): void {
+    if (this.#at > this.#from) this.#segments.push({ kind: 'bytes', bytes: this.written() });
+    this.#from = this.#at;
+    this.#segments.push(segment);
+  }
+
+  /** A view of what was written since the last column or part; later writes do not change it. */
+  written(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(this.#from, this.#at);
+  }
+
+  /** The same, and what comes now is counted anew. */
+  takeWritten(): Uint8Array<ArrayBuffer> {
+    const bytes = this.written();
+    this.#from = this.#at;
+    return bytes;
+  }
+
+  /** The columns, in their order. */
+  *columns(): Generator<ColumnCut> {
+    for (const segment of this.#segments) {
+      if (segment.kind === 'column') yield segment.column;
+      else if (segment.kind === 'part') yield* segment.part.columns();
+    }
+  }
+
+  /** Bytes of the state, with those that are taken from the one before. Right when all columns are written. */
+  get length(): number {
+    let length = this.#at - this.#from;
+    for (const segment of this.#segments) {
+      if (segment.kind === 'bytes') length += segment.bytes.length;
+      else if (segment.kind === 'column') length += segment.column.length;
+      else length += segment.part.length + (segment.hasLength ? varintSize(segment.part.length) : 0);
+    }
+    return length;
+  }
+
+  /** What the state is made of, in order, and where its columns will lie. All columns must have been written. */
+  pieces(): { pieces: Piece[]; blocks: KnownBlocks } {
+    const pieces: Piece[] = [];
+    const blocks = new Map<string, KnownColumn>();
+    this.#collect(pieces, blocks, 0);
+    return { pieces, blocks };
+  }
+
+  #collect(pieces: Piece[], blocks: Map<string, KnownColumn>, start: number): number {
+    let at = start;
+    const push = (bytes: Uint8Array): void => {
+      if (bytes.length > 0) pieces.push(bytes);
+      at += bytes.length;
+    };
+    for (const segment of this.#segments) {
+      if (segment.kind === 'bytes') push(segment.bytes);
+      else if (segment.kind === 'column') {
+        for (const piece of segment.column.pieces) pieces.push(piece);
+        blocks.set(segment.column.key, segment.column.known(at));
+        at += segment.column.length;
+      } else {
+        if (segment.hasLength) {
+          const length = new StateWriter(8);
+          length.varint(segment.part.length);
+          push(length.written());
+        }
+        at = segment.part.#collect(pieces, blocks, at);
+      }
+    }
+    push(this.written());
+    return at;
+  }
+
+  /** All of it in a buffer of its own. Only where nothing is taken from a state before. */
   finish(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#at);
-  }
-
-  /** What makes this state out of the one before (model/patch.ts). */
-  finishChange(): Uint8Array<ArrayBuffer> {
-    const patch = new PatchWriter();
+    for (const column of this.columns()) column.write(Number.POSITIVE_INFINITY);
+    const { pieces } = this.pieces();
+    const out = new Uint8Array(this.length);
     let at = 0;
-    for (const taken of this.#taken) {
-      patch.put(this.#bytes.subarray(at, taken.at));
-      patch.copy(taken.from, taken.length);
-      at = taken.at;
+    for (const piece of pieces) {
+      if (!(piece instanceof Uint8Array)) throw new Error('a whole state takes nothing from the one before');
+      out.set(piece, at);
+      at += piece.length;
     }
-    patch.put(this.#bytes.subarray(at, this.#at));
-    return patch.finish();
-  }
-
-  /** Where the blocks of this state lie. */
-  blocks(): KnownBlocks {
-    const blocks = new Map<string, KnownBlock[]>();
-    for (const { key, index, block } of this.#made) {
-      const column = blocks.get(key);
-      if (column === undefined) blocks.set(key, [block]);
-      else column[index] = block;
-    }
-    return blocks;
+    return out;
   }
 }
 
-/** Where each block of each column lies in a state. */
-export type KnownBlocks = ReadonlyMap<string, readonly KnownBlock[]>;
+type Segment =
+  | { kind: 'bytes'; bytes: Uint8Array }
+  | { kind: 'column'; column: ColumnCut }
+  | { kind: 'part'; part: StateWriter; hasLength: boolean };
 
-interface KnownBlock {
-  from: number;
-  length: number;
-  items: number;
+function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
+  return size;
 }
 
-/** Small, so that a few active devices among many do not touch every block. */
-export const BLOCK_ITEMS = 64;
-const BLOCK_SHIFT = 6;
-
-/** Which blocks of a column have changed since the last save. */
-export class ChangedBlocks {
-  #marks = new Uint8Array(64);
-
-  /** On the hot path: one store. */
-  mark(item: number): void {
-    const block = item >>> BLOCK_SHIFT;
-    if (block >= this.#marks.length) this.#grow(block);
-    this.#marks[block] = 1;
+/** What makes a state out of the one before (model/patch.ts), from the pieces of a writer. */
+export function patchOf(pieces: readonly Piece[]): { bytes: number; pieces: readonly Uint8Array[] } {
+  const patch = new PatchWriter();
+  for (const piece of pieces) {
+    if (piece instanceof Uint8Array) patch.put(piece);
+    else patch.copy(piece.from, piece.length);
   }
-
-  /** By itself, so that `mark` is short enough to be inlined beside the aggregates. */
-  #grow(block: number): void {
-    this.#marks = withRoom(this.#marks, block, 0);
-  }
-
-  /** Writes items 0 … count − 1 block by block, `write` one item; then nothing is marked any more. */
-  save(out: StateWriter, column: string, count: number, write: (item: number) => void): void {
-    for (let begin = 0, block = 0; begin < count; begin += BLOCK_ITEMS, block++) {
-      const end = Math.min(count, begin + BLOCK_ITEMS);
-      const changed = block < this.#marks.length && this.#marks[block] !== 0;
-      out.block(column, block, end - begin, changed, () => {
-        for (let item = begin; item < end; item++) write(item);
-      });
-    }
-    this.#marks.fill(0);
-  }
+  return patch.pieces();
 }
 
 export class StateReader {

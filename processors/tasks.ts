@@ -45,8 +45,11 @@ export interface SaveTask {
   kind: 'save';
   partition: number;
   generation: number;
-  /** False when the state that was answered last has been kept: what has changed since is enough. */
-  whole: boolean;
+  /**
+   * Begins one: of all of it, or, when the state that was answered last has been kept, of what has changed since. Or goes on with the one
+   * that was begun, until it is answered.
+   */
+  what: 'whole' | 'change' | 'rest';
 }
 
 export interface DropTask {
@@ -66,6 +69,8 @@ export type Answer =
       state: Omit<SavedState, 'blocks'> | null;
       cpuMs: number;
     }
+  /** It is not yet through; frames that were asked for meanwhile come before the rest. */
+  | { kind: 'saving'; cpuMs: number }
   | { kind: 'dropped' }
   /** This thread does not have the partition in this generation. */
   | { kind: 'unknown' };

@@ -3,6 +3,7 @@ import { checkSettings } from '../../config/load.ts';
 import { SluiceError } from '../../model/errors.ts';
 import { PartitionPipeline } from '../../processors/pipeline.ts';
 import { framesOf, METRICS } from './load.ts';
+import { measureSaves, type SaveFigures } from './saves.ts';
 
 /** One measurement of the engine: settings as in sluice.yaml, and a fleet. */
 export interface EngineCase {
@@ -25,8 +26,7 @@ export interface EngineFigures {
   rollups: number;
   /** Heap and array buffers after the run, less what an engine without a device takes, by series. */
   bytesPerSeries: number;
-  checkpointBytesPerSeries: number;
-  checkpointMs: number;
+  saves: SaveFigures;
 }
 
 /** Frames made at once, so that making them is not measured. */
@@ -68,8 +68,19 @@ export function runCase(one: EngineCase): EngineFigures {
   const cpuUs = work(one.messages);
   const series = one.devices * METRICS.length;
   const bytes = memory() - before;
-  const saveStart = performance.now();
-  const state = pipeline.save();
+  const next = () => frames.next().value as { bytes: Uint8Array; messages: number };
+  const saves = measureSaves(pipeline, series, {
+    between: () => pipeline.process(offset++, next().bytes, null, true),
+    few: () => {
+      for (let left = one.devices / 100; left > 0; ) {
+        const frame = next();
+        pipeline.process(offset++, frame.bytes, null, true);
+        left -= frame.messages;
+      }
+      pipeline.take();
+    },
+    restore: (state) => new PartitionPipeline(0, pipelineOptionsOf(config), { state, lastAlarm: null }),
+  });
   return {
     name: one.name,
     series,
@@ -77,8 +88,7 @@ export function runCase(one: EngineCase): EngineFigures {
     cpuNsPerReading: (cpuUs * 1000) / (measured * METRICS.length),
     rollups,
     bytesPerSeries: bytes / series,
-    checkpointBytesPerSeries: state.length / series,
-    checkpointMs: performance.now() - saveStart,
+    saves,
   };
 }
 

@@ -1,5 +1,6 @@
 import { type Claim, LEDGER_COUNTS, type LedgerCount, type LedgerRow, MINUTE_MS } from '../../model/ledger.ts';
 import { withRoom } from '../columns.ts';
+import { ChangedBlocks } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { Sequences } from './sequences.ts';
 
@@ -51,6 +52,8 @@ export class Ledger {
   readonly #sequences = new Sequences();
   #rows = new Float64Array(ROW * 64);
   #count = 0;
+  /** Rows that the next checkpoint has to write. A row that is asked for (#row) is one of them. */
+  readonly #unsaved = new ChangedBlocks();
   /** The newest row of each device + 1; −1 for none. */
   #current = new Int32Array(256).fill(-1);
   #flushedTo = 0;
@@ -133,6 +136,7 @@ export class Ledger {
     for (let row = 0; row < this.#count * ROW; row += ROW) {
       if (this.#rows[row + DIRTY] === 1) {
         emit(this.#rowAt(row));
+        this.#unsaved.mark((row / ROW) | 0);
         this.#rows[row + DIRTY] = 0;
       }
       if (isOver(this.#rows[row + START], clockMs)) anyOver = true;
@@ -175,11 +179,13 @@ export class Ledger {
     while (row >= 0) {
       const since = timeMs - this.#rows[row + START];
       if (since >= 0 && since < MINUTE_MS) {
+        this.#unsaved.mark((row / ROW) | 0);
         this.#rows[row + DIRTY] = 1;
         return row;
       }
       row = this.#rows[row + OLDER];
     }
+    this.#unsaved.mark(this.#count);
     row = this.#count++ * ROW;
     this.#rows = withRoom(this.#rows, row + ROW - 1, 0);
     const rows = this.#rows.fill(0, row, row + ROW);
@@ -197,6 +203,7 @@ export class Ledger {
   #forget(clockMs: number): void {
     const rows = this.#rows;
     let kept = 0;
+    this.#unsaved.markAll(this.#count);
     for (let row = 0; row < this.#count * ROW; row += ROW) this.#current[rows[row + DEVICE] + 1] = -1;
     for (let row = 0; row < this.#count * ROW; row += ROW) {
       if (isOver(rows[row + START], clockMs)) continue;
@@ -218,12 +225,12 @@ export class Ledger {
       out.varint(n);
     }
     out.varint(this.#count);
-    for (let row = 0; row < this.#count * ROW; row += ROW) {
+    this.#unsaved.save(out, 'rows', this.#count, (row, to) => {
       for (let i = 0; i < ROW; i++) {
-        const value = this.#rows[row + i];
-        if (i !== OLDER) out.varint(i === DEVICE ? value + 1 : value);
+        const value = this.#rows[row * ROW + i];
+        if (i !== OLDER) to.varint(i === DEVICE ? value + 1 : value);
       }
-    }
+    });
     this.#sequences.save(out);
   }
 

@@ -1,4 +1,5 @@
 import { withRoom } from '../columns.ts';
+import { ChangedBlocks } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /** What a number says about those before it. `missing` of them were left out. */
@@ -35,10 +36,12 @@ const ROW = 4;
 export class Sequences {
   #rows = new Float64Array(0);
   #devices = 0;
+  readonly #unsaved = new ChangedBlocks();
 
   /** The result is used again by the next call. */
   take(device: number, value: number): SequenceStep {
     if (!Number.isSafeInteger(value) || value < 0) return step('ignored', 0);
+    this.#unsaved.mark(device);
     if (device >= this.#devices) this.#grow(device);
     const rows = this.#rows;
     const at = device * ROW;
@@ -98,22 +101,22 @@ export class Sequences {
     this.#devices = device + 1;
   }
 
+  /** The count of devices, and of each its row, of which 0 stands for one that has none. */
   save(out: StateWriter): void {
-    let used = 0;
-    for (let d = 0; d < this.#devices; d++) if (this.#rows[d * ROW + NEXT] > 0) used++;
-    out.varint(used);
-    for (let d = 0; d < this.#devices; d++) {
-      if (this.#rows[d * ROW + NEXT] === 0) continue;
-      out.varint(d);
-      for (let i = 0; i < ROW; i++) out.varint(this.#rows[d * ROW + i]);
-    }
+    out.varint(this.#devices);
+    this.#unsaved.save(out, 'numbers', this.#devices, (device, to) => {
+      const at = device * ROW;
+      const parts = this.#rows[at + NEXT] === 0 ? 1 : ROW;
+      for (let i = 0; i < parts; i++) to.varint(this.#rows[at + i]);
+    });
   }
 
-  restore(from: StateReader, devices: number): void {
-    for (let left = from.count(); left > 0; left--) {
-      const device = from.below(devices, 'a device');
-      if (device >= this.#devices) this.#grow(device);
-      for (let i = 0; i < ROW; i++) this.#rows[device * ROW + i] = from.varint();
+  restore(from: StateReader, devicesMax: number): void {
+    const devices = from.below(devicesMax + 1, 'the count of devices');
+    if (devices > 0) this.#grow(devices - 1);
+    for (let at = 0; at < devices * ROW; at += ROW) {
+      this.#rows[at + NEXT] = from.varint();
+      if (this.#rows[at + NEXT] !== 0) for (let i = 1; i < ROW; i++) this.#rows[at + i] = from.varint();
     }
   }
 }

@@ -3,6 +3,7 @@ import { DEVICE_SOURCES } from '../../model/device.ts';
 import type { DeviceOperation } from '../../model/operation.ts';
 import { withRoom } from '../columns.ts';
 import type { Devices } from '../devices.ts';
+import { ChangedBlocks } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /** The newest that was said of a device; a removal stays, so that an older operation that comes again is known as old. */
@@ -33,6 +34,8 @@ export class Registry {
   readonly #listeners: ((device: number) => void)[] = [];
   /** Devices whose row has to be given, in the order in which they changed. */
   readonly #changed = new Set<number>();
+  /** Since the last checkpoint. */
+  readonly #unsaved = new ChangedBlocks();
 
   constructor(partition: number, names: Devices) {
     this.#partition = partition;
@@ -57,6 +60,7 @@ export class Registry {
   /** A message of a device was received. */
   heard(device: number, receivedMs: number): void {
     if (device < this.#firstSeenMs.length && this.#firstSeenMs[device] !== NEVER) return;
+    this.#unsaved.mark(device);
     this.#firstSeenMs = withRoom(this.#firstSeenMs, device, NEVER);
     this.#firstSeenMs[device] = receivedMs;
     this.#changed.add(device);
@@ -77,6 +81,7 @@ export class Registry {
   #say(device: number, operation: DeviceOperation): void {
     const { version, source, atMs } = operation;
     const entry = operation.entry === null ? null : { ...operation.entry, source, version };
+    this.#unsaved.mark(device);
     this.#said.set(device, { version, changedMs: atMs, source, entry });
     if (entry === null && device < this.#firstSeenMs.length) this.#firstSeenMs[device] = NEVER;
     this.version++;
@@ -134,36 +139,41 @@ export class Registry {
     return device < this.#firstSeenMs.length ? this.#firstSeenMs[device] : NEVER;
   }
 
-  /** At the end of a frame. */
+  /** At the end of a frame: for each device when it was first seen + 1, and what was said of it. */
   save(out: StateWriter): void {
-    for (let d = 0; d < this.#names.count; d++) out.varint(this.#heardMs(d) + 1);
-    out.varint(this.#said.size);
-    for (const [device, { version, changedMs, source, entry }] of this.#said) {
-      out.varint(device);
-      out.varint(version);
-      out.varint(changedMs);
-      out.varint(DEVICE_SOURCES.indexOf(source));
-      out.varint(entry === null ? 0 : 1);
-      if (entry !== null) saveFields(entry, out);
-    }
+    this.#unsaved.save(out, 'devices', this.#names.count, (device, to) => {
+      to.varint(this.#heardMs(device) + 1);
+      const said = this.#said.get(device);
+      to.varint(said === undefined ? NOTHING : said.entry === null ? REMOVED : ENTRY);
+      if (said === undefined) return;
+      to.varint(said.version);
+      to.varint(said.changedMs);
+      to.varint(DEVICE_SOURCES.indexOf(said.source));
+      if (said.entry !== null) saveFields(said.entry, to);
+    });
   }
 
   /** Into a registry that is empty. */
   restore(from: StateReader): void {
     const devices = this.#names.count;
     this.#firstSeenMs = withRoom(this.#firstSeenMs, devices, NEVER);
-    for (let d = 0; d < devices; d++) this.#firstSeenMs[d] = from.varint() - 1;
-    for (let left = from.count(); left > 0; left--) {
-      const device = from.below(devices, 'a device');
+    for (let device = 0; device < devices; device++) {
+      this.#firstSeenMs[device] = from.varint() - 1;
+      const kind = from.below(ENTRY + 1, 'what was said');
+      if (kind === NOTHING) continue;
       const version = from.varint();
       const changedMs = from.varint();
       const source = DEVICE_SOURCES[from.below(DEVICE_SOURCES.length, 'a source')];
-      const hasEntry = from.below(2, 'whether there is an entry') === 1;
-      const entry = hasEntry ? { ...restoreFields(this.#names.name(device), from), source, version } : null;
+      const entry = kind === ENTRY ? { ...restoreFields(this.#names.name(device), from), source, version } : null;
       this.#said.set(device, { version, changedMs, source, entry });
     }
   }
 }
+
+/** What a checkpoint has of a device. */
+const NOTHING = 0;
+const REMOVED = 1;
+const ENTRY = 2;
 
 /** In the column of first times: not heard of. Times received are 0 and above. */
 const NEVER = -1;

@@ -1,5 +1,6 @@
 import { withRoom } from '../columns.ts';
-import { ChangedBlocks, type StateReader, type StateWriter } from '../state-bytes.ts';
+import { ChangedBlocks } from '../state-blocks.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /**
  * How far time has come, for each device by itself, so that a device with a wild clock hurts nobody else.
@@ -45,8 +46,8 @@ export class EventTime {
   message(device: number, receivedMs: number): void {
     if (device >= this.#devices) this.#grow(device);
     if (receivedMs > this.clockMs) this.clockMs = receivedMs;
-    this.#rows[device * ROW + ACTIVE] = this.clockMs;
     this.#changed.mark(device);
+    this.#rows[device * ROW + ACTIVE] = this.clockMs;
   }
 
   tick(receivedMs: number): void {
@@ -63,8 +64,8 @@ export class EventTime {
   /** There is something to do for the device when its event time reaches `eventMs`. */
   wake(device: number, eventMs: number): void {
     if (eventMs >= this.#rows[device * ROW + DUE]) return;
-    this.#rows[device * ROW + DUE] = eventMs;
     this.#changed.mark(device);
+    this.#rows[device * ROW + DUE] = eventMs;
     if (eventMs <= this.#rows[device * ROW + NEWEST]) this.#enlist(device);
     if (this.#rows[device * ROW + SCHEDULED] === 0)
       this.#schedule(device, this.#rows[device * ROW + ACTIVE] + this.#idleMs);
@@ -114,16 +115,16 @@ export class EventTime {
   #take(second: number, devices: number[], into: number[]): void {
     this.#wheel.delete(second);
     for (const device of devices) {
-      this.#rows[device * ROW + SCHEDULED] = 0;
       this.#changed.mark(device);
+      this.#rows[device * ROW + SCHEDULED] = 0;
       into.push(device);
     }
   }
 
   #schedule(device: number, atMs: number): void {
     const second = Math.max(Math.floor(atMs / 1000), this.#wheelFrom, 1);
-    this.#rows[device * ROW + SCHEDULED] = second;
     this.#changed.mark(device);
+    this.#rows[device * ROW + SCHEDULED] = second;
     const devices = this.#wheel.get(second);
     if (devices === undefined) this.#wheel.set(second, [device]);
     else devices.push(device);
@@ -150,11 +151,11 @@ export class EventTime {
     out.varint(this.clockMs);
     out.varint(this.#wheelFrom);
     out.varint(this.#devices);
-    this.#changed.save(out, 'time', this.#devices, (d) => {
-      out.varint(this.#rows[d * ROW + NEWEST] + 1);
-      out.varint(this.#rows[d * ROW + ACTIVE]);
-      out.varint(this.#rows[d * ROW + DUE] === Number.POSITIVE_INFINITY ? 0 : this.#rows[d * ROW + DUE] + 1);
-      out.varint(this.#rows[d * ROW + SCHEDULED]);
+    this.#changed.save(out, 'time', this.#devices, (d, to) => {
+      to.varint(this.#rows[d * ROW + NEWEST] + 1);
+      to.varint(this.#rows[d * ROW + ACTIVE]);
+      to.varint(this.#rows[d * ROW + DUE] === Number.POSITIVE_INFINITY ? 0 : this.#rows[d * ROW + DUE] + 1);
+      to.varint(this.#rows[d * ROW + SCHEDULED]);
     });
   }
 

@@ -7,6 +7,7 @@ import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import type { EventTime } from './event-time.ts';
 import { WindowLimits } from './limits.ts';
 import { ReadingBuffer } from './reading-buffer.ts';
+import { SlidingSums } from './sliding-sums.ts';
 import type { WindowOperator } from './window.ts';
 
 /**
@@ -18,7 +19,8 @@ import type { WindowOperator } from './window.ts';
  * gone on by the allowed lateness. It counts as too late when its own result is gone.
  *
  * For each series the readings that a result may still need, in order of ts, and with the last reading of each ts the revision of its
- * result. A result is made by going through its readings, so it costs as much as there are in a window.
+ * result. What every window has comes of sums that go on from result to result (sliding-sums.ts); further aggregates are made by going
+ * through the readings of the window, so each costs as much as there are.
  */
 export class SlidingWindow implements WindowOperator {
   readonly horizonMs: number;
@@ -30,6 +32,11 @@ export class SlidingWindow implements WindowOperator {
   readonly #scratch: Float64Array;
   /** By series; null before its first reading, undefined when the window does not take it. */
   readonly #readings: (ReadingBuffer | null | undefined)[] = [];
+  /** By series, where there are readings; not state. */
+  readonly #sums: SlidingSums[] = [];
+  /** By series: no result of an earlier ts has yet to be emitted. Not state: from below it is found again. */
+  #pendingMs = new Float64Array(1024);
+  readonly #plain: boolean;
   /** By series: the ts of the newest result that is gone. */
   #gone = new Float64Array(1024);
   /** Results that late readings have changed in this frame, and those whose time passed while it was worked at. */
@@ -43,6 +50,7 @@ export class SlidingWindow implements WindowOperator {
     this.#time = time;
     this.limits = new WindowLimits(spec, series);
     this.#set = aggregateSet(spec.aggregates);
+    this.#plain = spec.aggregates.length === 0;
     this.#scratch = new Float64Array(this.#set.width);
     this.horizonMs = spec.sizeMs + spec.outOfOrderMs + spec.allowedLatenessMs;
   }
@@ -55,6 +63,7 @@ export class SlidingWindow implements WindowOperator {
   seriesAdded(series: number): void {
     this.#readings[series] = this.limits.takes(series) ? null : undefined;
     this.#gone = withRoom(this.#gone, series, 0);
+    this.#pendingMs = withRoom(this.#pendingMs, series, 0);
   }
 
   push(series: number, device: number, tsMs: number, value: number): boolean {
@@ -63,6 +72,7 @@ export class SlidingWindow implements WindowOperator {
     if (readings === null) {
       readings = new ReadingBuffer();
       this.#readings[series] = readings;
+      this.#sums[series] = new SlidingSums();
     }
     const { sizeMs, outOfOrderMs, allowedLatenessMs } = this.#spec;
     const newestMs = this.#time.newest(device);
@@ -74,6 +84,8 @@ export class SlidingWindow implements WindowOperator {
     const isTie = at > 0 && readings.ts(at - 1) === tsMs;
     const key = isTie ? readings.key(at - 1) : tsMs > goneMs ? PENDING : NO_RESULT;
     if (isTie) readings.setKey(at - 1, NO_RESULT);
+    if (at < readings.count || isTie) this.#sums[series].reset();
+    if (key === PENDING && tsMs < this.#pendingMs[series]) this.#pendingMs[series] = tsMs;
     readings.add(tsMs, value, key);
     this.#open++;
     if (key === PENDING && !isTie) this.#time.wake(device, tsMs + 1 + outOfOrderMs);
@@ -96,6 +108,7 @@ export class SlidingWindow implements WindowOperator {
     if (isToCorrect || key === PENDING) this.#frozen.push(this.#result(readings, series, 0));
     if (isLast) this.#gone[series] = Math.max(this.#gone[series], oldestMs);
     readings.drop(1);
+    this.#sums[series].dropped(1);
     this.#open--;
     return true;
   }
@@ -144,25 +157,39 @@ export class SlidingWindow implements WindowOperator {
     for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
       const readings = this.#readings[series];
       if (readings === undefined || readings === null) continue;
-      for (let i = 0; i < readings.count; i++) {
-        const key = readings.key(i);
-        if (key === NO_RESULT) continue;
+      next = Math.min(next, this.#emitPending(readings, series, watermarkMs, emit));
+      // Results up to gone have gone before; of the others the first that stays tells when there is something to do again.
+      for (let i = readings.after(this.#gone[series]); i < readings.count; i++) {
+        if (readings.key(i) === NO_RESULT) continue;
         const ts = readings.ts(i);
-        if (key === PENDING && ts < watermarkMs) emit(this.#result(readings, series, i));
-        if (ts + allowedLatenessMs < watermarkMs) {
-          this.#gone[series] = Math.max(this.#gone[series], ts);
-          readings.setKey(i, NO_RESULT);
-        } else {
+        if (ts + allowedLatenessMs >= watermarkMs) {
           next = Math.min(next, ts + 1 + outOfOrderMs + (readings.key(i) === PENDING ? 0 : allowedLatenessMs));
-          // What follows is later, and not yet due either.
-          if (readings.key(i) === PENDING) break;
+          break;
         }
+        this.#gone[series] = ts;
+        readings.setKey(i, NO_RESULT);
       }
       const done = readings.after(this.#gone[series] + 1 - sizeMs);
       readings.drop(done);
+      this.#sums[series].dropped(done);
       this.#open -= done;
     }
     return next;
+  }
+
+  /** Emits the results below the watermark that have not been; returns when the next one is due, Infinity for never. */
+  #emitPending(readings: ReadingBuffer, series: number, watermarkMs: number, emit: (rollup: Rollup) => void): number {
+    for (let i = readings.after(this.#pendingMs[series] - 1); i < readings.count; i++) {
+      if (readings.key(i) !== PENDING) continue;
+      const ts = readings.ts(i);
+      if (ts >= watermarkMs) {
+        this.#pendingMs[series] = ts;
+        return ts + 1 + this.#spec.outOfOrderMs;
+      }
+      emit(this.#result(readings, series, i));
+    }
+    this.#pendingMs[series] = Number.POSITIVE_INFINITY;
+    return Number.POSITIVE_INFINITY;
   }
 
   /** The next revision of the result of the ts of an entry, which is the last one of that ts. */
@@ -172,11 +199,14 @@ export class SlidingWindow implements WindowOperator {
     const before = readings.key(index);
     const revision = (before - (before % 2)) / 2;
     readings.setKey(index, (revision + 1) * 2);
-    this.#set.begin(this.#scratch, 0);
-    for (let i = readings.after(endMs - sizeMs); i <= index; i++)
-      this.#set.push(this.#scratch, 0, readings.value(i), readings.ts(i));
-    const result = this.#set.result(this.#scratch, 0);
-    this.#set.release(this.#scratch, 0);
+    const begin = readings.after(endMs - sizeMs);
+    const sums = this.#sums[series];
+    sums.over(readings, begin, index, sizeMs);
+    const count = index - begin + 1;
+    const { sum, min, max } = sums;
+    // Of equal ts the first that came, of which the buffer keeps the order.
+    const last = readings.value(readings.after(endMs - 1));
+    const result = { count, sum, min, max, avg: sum / count, first: readings.value(begin), last };
     const { device, metric } = { device: this.#series.device(series), metric: this.#series.metric(series) };
     const phase = revision === 0 ? 'final' : 'corrected';
     return {
@@ -186,10 +216,20 @@ export class SlidingWindow implements WindowOperator {
       startMs: endMs - sizeMs,
       endMs,
       ...result,
+      extra: this.#plain ? null : this.#further(readings, begin, index),
       label: '',
       revision: revision + 1,
       phase,
     };
+  }
+
+  /** Of the readings `begin` … `last`. */
+  #further(readings: ReadingBuffer, begin: number, last: number): ReadonlyMap<string, number> | null {
+    this.#set.begin(this.#scratch, 0);
+    for (let i = begin; i <= last; i++) this.#set.push(this.#scratch, 0, readings.value(i), readings.ts(i));
+    const { extra } = this.#set.result(this.#scratch, 0);
+    this.#set.release(this.#scratch, 0);
+    return extra;
   }
 
   save(out: StateWriter): void {
@@ -213,6 +253,7 @@ export class SlidingWindow implements WindowOperator {
       const readings = new ReadingBuffer();
       readings.restore(from, Number.MAX_SAFE_INTEGER);
       this.#readings[series] = readings;
+      this.#sums[series] = new SlidingSums();
       this.#open += readings.count;
     }
   }

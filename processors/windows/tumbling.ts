@@ -2,7 +2,8 @@ import type { Rollup } from '../../model/rollup.ts';
 import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
 import type { SeriesDictionary } from '../series.ts';
-import { ChangedBlocks, type StateReader, type StateWriter } from '../state-bytes.ts';
+import { ChangedBlocks } from '../state-blocks.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import { push } from './aggregates/window-state.ts';
 import type { EventTime } from './event-time.ts';
@@ -73,6 +74,7 @@ export class TumblingWindow implements WindowOperator {
   push(series: number, device: number, tsMs: number, value: number): boolean {
     let row = this.#heads[series];
     if (row === UNMATCHED) return this.limits.pass(series);
+    this.#rowsChanged.mark(series);
     const size = this.#spec.sizeMs;
     let rows = this.#rows;
     let at = Math.imul(row, this.#width);
@@ -88,7 +90,6 @@ export class TumblingWindow implements WindowOperator {
       this.#dirty[row] = 1;
       this.#corrected.push(row, series);
     }
-    this.#rowsChanged.mark(series);
     if (this.#plain) push(rows, at + STATE, value, tsMs);
     else this.#set.push(rows, at + STATE, value, tsMs);
     return true;
@@ -205,14 +206,14 @@ export class TumblingWindow implements WindowOperator {
   save(out: StateWriter): void {
     const devices = this.#series.devices.count;
     out.varint(devices);
-    this.#goneChanged.save(out, 'gone', devices, (d) => out.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0));
+    this.#goneChanged.save(out, 'gone', devices, (d, to) => to.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0));
     out.varint(this.open);
-    this.#rowsChanged.save(out, 'rows', this.#series.count, (series) => {
+    this.#rowsChanged.save(out, 'rows', this.#series.count, (series, to) => {
       for (let row = this.#heads[series]; row >= 0; row = this.#next[row]) {
-        out.varint(series);
-        out.varint(this.#rows[row * this.#width + START]);
-        out.varint(this.#rows[row * this.#width + REVISION]);
-        this.#set.save(this.#rows, row * this.#width + STATE, out);
+        to.varint(series);
+        to.varint(this.#rows[row * this.#width + START]);
+        to.varint(this.#rows[row * this.#width + REVISION]);
+        this.#set.save(this.#rows, row * this.#width + STATE, to);
       }
     });
   }
@@ -222,7 +223,9 @@ export class TumblingWindow implements WindowOperator {
     const devices = from.count();
     if (devices > 0) this.#goneEnd = withRoom(this.#goneEnd, devices - 1, 0);
     for (let d = 0; d < devices; d++) this.#goneEnd[d] = from.varint();
-    const tails = new Map<number, number>();
+    // The rows of a series stand together.
+    let tail = NONE;
+    let before = NONE;
     for (let left = from.count(); left > 0; left--) {
       const series = from.below(this.#series.count, 'a series');
       const row = this.#take();
@@ -232,10 +235,10 @@ export class TumblingWindow implements WindowOperator {
       this.#set.restore(this.#rows, at + STATE, from);
       this.#dirty[row] = 0;
       this.#next[row] = NONE;
-      const tail = tails.get(series);
-      if (tail === undefined) this.#heads[series] = row;
+      if (series !== before) this.#heads[series] = row;
       else this.#next[tail] = row;
-      tails.set(series, row);
+      before = series;
+      tail = row;
     }
   }
 }

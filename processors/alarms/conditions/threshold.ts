@@ -1,7 +1,8 @@
 import type { ThresholdRule } from '../../../model/alarm.ts';
 import { matcher } from '../../../model/pattern.ts';
 import { withRoom } from '../../columns.ts';
-import { ChangedBlocks, type StateReader, type StateWriter } from '../../state-bytes.ts';
+import { ChangedBlocks } from '../../state-blocks.ts';
+import type { StateReader, StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
 import { type IndexedRule, LevelStates, NORMAL } from './levels.ts';
 
@@ -58,8 +59,8 @@ export class ThresholdConditions implements Condition {
   push(series: number, _device: number, tsMs: number, value: number): void {
     const slots = this.#slots[series];
     if (slots === 0 || tsMs < this.#newest[series]) return;
-    this.#newest[series] = tsMs;
     this.#changed.mark(series);
+    this.#newest[series] = tsMs;
     this.#value[series] = value;
     const levels = this.#levels;
     const { phase, level, sign } = levels;
@@ -105,8 +106,8 @@ export class ThresholdConditions implements Condition {
 
   /**
    *     rules      count, then name and definition of each
-   *     newest     of each series, + 1, and where that is not 0 its value
-   *     units      count of those with a level that is not normal: series, rule, then its levels (levels.ts)
+   *     series     for each: newest + 1, and where that is not 0 its value, the count of units with a level that is not normal, and for each
+   *                of these its rule and levels (levels.ts)
    */
   save(out: StateWriter): void {
     const { rules } = this.#levels;
@@ -115,23 +116,22 @@ export class ThresholdConditions implements Condition {
       out.text(key);
       out.varint(levels.length);
     }
-    const count = this.#context.series.count;
-    this.#changed.save(out, 'newest', count, (s) => {
-      out.varint(this.#newest[s] + 1);
-      if (this.#newest[s] >= 0) out.f64(this.#value[s]);
-    });
-    const busy: [series: number, first: number][] = [];
-    for (let s = 0; s < count; s++) {
-      this.#each(s, (first) => {
-        if (this.#levels.isBusy(first)) busy.push([s, first]);
+    this.#changed.save(out, 'series', this.#context.series.count, (series, to) => {
+      to.varint(this.#newest[series] + 1);
+      if (this.#newest[series] < 0) return;
+      to.f64(this.#value[series]);
+      let busy = 0;
+      this.#each(series, (first) => {
+        if (this.#levels.isBusy(first)) busy++;
       });
-    }
-    out.varint(busy.length);
-    for (const [series, first] of busy) {
-      out.varint(series);
-      out.varint(this.#levels.ruleOf(first));
-      this.#levels.saveUnit(first, out);
-    }
+      to.varint(busy);
+      if (busy === 0) return;
+      this.#each(series, (first) => {
+        if (!this.#levels.isBusy(first)) return;
+        to.varint(this.#levels.ruleOf(first));
+        this.#levels.saveUnit(first, to);
+      });
+    });
   }
 
   /** After `seriesAdded` was called for every series. States of rules that are still defined in the same way go on; the others start afresh. */
@@ -142,18 +142,18 @@ export class ThresholdConditions implements Condition {
       saved.push({ now: this.#levels.rules.findIndex((r) => r.key === key), levels: from.varint() });
     }
     const count = this.#context.series.count;
-    for (let s = 0; s < count; s++) {
-      this.#newest[s] = from.varint() - 1;
-      if (this.#newest[s] >= 0) this.#value[s] = from.f64();
-    }
-    for (let left = from.count(); left > 0; left--) {
-      const series = from.below(count, 'a series');
-      const { now, levels } = saved[from.below(saved.length, 'a rule')];
-      let found = -1;
-      this.#each(series, (first) => {
-        if (this.#levels.ruleOf(first) === now) found = first;
-      });
-      this.#levels.restoreUnit(found, levels, from);
+    for (let series = 0; series < count; series++) {
+      this.#newest[series] = from.varint() - 1;
+      if (this.#newest[series] < 0) continue;
+      this.#value[series] = from.f64();
+      for (let left = from.count(); left > 0; left--) {
+        const { now, levels } = saved[from.below(saved.length, 'a rule')];
+        let found = -1;
+        this.#each(series, (first) => {
+          if (this.#levels.ruleOf(first) === now) found = first;
+        });
+        this.#levels.restoreUnit(found, levels, from);
+      }
     }
   }
 }
