@@ -17,11 +17,21 @@ export interface RunningProgram {
   stop(): Promise<void>;
 }
 
-/**
- * Rejects with what was written when a part does not come up. `folder` is on the disk to be measured; `settings` are lines of a
- * sluice.yaml, none by default.
- */
-export async function startProgram(log: LogName, folder: string, settings = ''): Promise<RunningProgram> {
+export interface ProgramOptions {
+  /** Lines of a sluice.yaml; none by default. */
+  settings?: string;
+  /** For Node.js; those that profile hold for every role. */
+  nodeFlags?: readonly string[];
+  /** Called before it is started, with the folder that its data will be in. */
+  prepare?(dataDir: string): Promise<void>;
+}
+
+/** Rejects with what was written when a part does not come up. `folder` is on the disk to be measured. */
+export async function startProgram(
+  log: LogName,
+  folder: string,
+  { settings = '', nodeFlags = [], prepare }: ProgramOptions = {},
+): Promise<RunningProgram> {
   const own = await mkdtemp(join(folder, `${log}-`));
   const kafka = log === 'kafka' ? await startKafka(join(own, 'kafka')) : null;
   const [mqtt, http, store] = await Promise.all([freePort(), freePort(), freePort()]);
@@ -34,8 +44,11 @@ export async function startProgram(log: LogName, folder: string, settings = ''):
     await writeFile(config, `version: 1\n${settings}`);
     args.push('--config', config);
   }
+  await prepare?.(dataDir);
   // Started in its own folder: a sluice.yaml of the caller's shall not change what is measured.
-  const child = startChild(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { cwd: own });
+  const child = startChild(process.execPath, [...nodeFlags, join(projectRoot(), 'dist/cli/main.js'), ...args], {
+    cwd: own,
+  });
   const stop = async () => {
     await child.stop();
     await kafka?.child.stop();

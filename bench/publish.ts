@@ -49,9 +49,17 @@ export function fillMarkers(page: string, sections: ReadonlyMap<string, string>)
   });
 }
 
-function goalsTable(report: Report): string {
+/** `scenarioBytes`: bytes on disk of a reading of the simulated fleets; null where they were not measured. */
+export function goalsTable(report: Report, scenarioBytes: number | null = null): string {
   const verdicts = { aim: 'yes, the aim', yes: 'yes', no: '**no**', '–': '–' } as const;
-  const rows = goalRows(report).map((g) => [g.what, g.bound, g.atLeast, g.aim, g.reached, verdicts[g.verdict]]);
+  const rows = goalRows(report, scenarioBytes).map((g) => [
+    g.what,
+    g.bound,
+    g.atLeast,
+    g.aim,
+    g.reached,
+    verdicts[g.verdict],
+  ]);
   return markdownTable(['what', 'what bounds it', 'at least', 'aim', 'reached', 'enough'], rows, 2);
 }
 

@@ -12,8 +12,6 @@ import type { LogName } from './program.ts';
 export interface RoleOptions {
   /** The cores that it may run on; all when absent. */
   cores?: string;
-  /** For Node.js, beside those that the program gives it. */
-  nodeFlags?: readonly string[];
 }
 
 /**
@@ -76,6 +74,11 @@ export class Roles {
     return this.#start('processor', options);
   }
 
+  /** The HTTP API and the page. */
+  gateway(options: RoleOptions = {}): Child {
+    return this.#start('gateway', options);
+  }
+
   /** Waits until the processor has made the tables. */
   async untilTables(): Promise<void> {
     const last = this.#running[this.#running.length - 1];
@@ -94,23 +97,17 @@ export class Roles {
     ];
   }
 
-  /** Ends one of them, and waits for that. */
-  async end(child: Child): Promise<void> {
-    this.#running.splice(this.#running.indexOf(child), 1);
-    await child.stop();
-  }
-
   /** Ends all, those that were started last first, and removes the folder. */
   async close(): Promise<void> {
-    for (const child of [...this.#running].reverse()) await this.end(child);
+    for (const child of this.#running.splice(0).reverse()) await child.stop();
     await this.#kafka?.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  #start(role: string, { cores, nodeFlags = [] }: RoleOptions, more: readonly string[] = []): Child {
+  #start(role: string, { cores }: RoleOptions, more: readonly string[] = []): Child {
     const { flags, env } = settingsOfNode(role);
     const main = join(projectRoot(), 'dist/cli/main.js');
-    const args = [...flags, ...nodeFlags, main, 'run', role, '--data', this.dataDir, ...more, ...this.#args];
+    const args = [...flags, main, 'run', role, '--data', this.dataDir, ...more, ...this.#args];
     const child = startChild(process.execPath, args, { cwd: this.folder, env, cores });
     this.#running.push(child);
     return child;

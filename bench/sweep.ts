@@ -15,7 +15,7 @@ export async function sweep(
   folder: string,
   report: (point: SweepPoint) => void,
 ): Promise<void> {
-  const program = await startProgram('lmdb', folder, PROBE_SETTINGS);
+  const program = await startProgram('lmdb', folder, { settings: PROBE_SETTINGS });
   try {
     // The sweep's first point is not to pay for what is compiled at the beginning.
     await blastAndWait(program, { ...load, ratePerSecond: capacityPerSecond / 2 }, 'warm', load.warmUpSeconds);

@@ -47,7 +47,8 @@ export function machineLine({ machine }: Report): string {
   );
 }
 
-function othersLine({ others }: Report['machine']): string {
+/** What else the machine did when the measuring began. */
+export function othersLine({ others }: Report['machine']): string {
   if (others === undefined) return '';
   const used = `others used ${others.busyCores.toFixed(2)} cores`;
   if (others.quiet) return `When it began, ${used}. `;

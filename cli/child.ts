@@ -42,10 +42,13 @@ const NODE_FLAGS: Record<string, readonly string[]> = {
  */
 const STORE_POOL_THREADS = 12;
 
+/** Who profiles `sluice start` wants to see its roles: `node --cpu-prof --cpu-prof-dir=DIR dist/cli/main.js start`. */
+const PROFILING = process.execArgv.filter((flag) => /^--(cpu|heap)-prof/.test(flag));
+
 /** What Node.js is told when it runs a role. */
 export function settingsOfNode(name: string): { flags: string[]; env: NodeJS.ProcessEnv } {
   return {
-    flags: [...COMMON_FLAGS, ...(NODE_FLAGS[name] ?? [])],
+    flags: [...COMMON_FLAGS, ...PROFILING, ...(NODE_FLAGS[name] ?? [])],
     env: name === 'store' ? { ...process.env, UV_THREADPOOL_SIZE: String(STORE_POOL_THREADS) } : process.env,
   };
 }

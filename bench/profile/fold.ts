@@ -36,6 +36,8 @@ export interface Stack {
 
 /** What V8 calls the time in which a thread had nothing to do, and the frame around all. */
 const NOTHING = new Set(['(idle)', '(root)']);
+/** Where a worker of piscina sleeps until it is given work; to V8 it is at work meanwhile. */
+const WAITING = 'atomicsWaitLoop';
 
 /** Stacks and their time between two moments of the monotonic clock, µs; time without work is left out. */
 export function fold(profile: CpuProfile, fromMicros = 0, toMicros = Number.POSITIVE_INFINITY): Stack[] {
@@ -58,7 +60,7 @@ export function fold(profile: CpuProfile, fromMicros = 0, toMicros = Number.POSI
       const { functionName, url } = node.callFrame;
       if (!NOTHING.has(functionName)) frames.push({ name: functionName, file: fileOf(url) });
     }
-    if (frames.length > 0) stacks.push({ frames: frames.reverse(), micros });
+    if (frames.length > 0 && frames[0].name !== WAITING) stacks.push({ frames: frames.reverse(), micros });
   }
   return stacks;
 }

@@ -25,8 +25,8 @@ const RULES: Record<string, readonly [RegExp, string][]> = {
     [/^model\/(frame|byte-view)/, 'reads frames'],
     [/^processors\/decode\//, 'decodes payloads'],
     [/^processors\/(seen|series|columns|devices|registry)/, 'finds series, tells redeliveries'],
-    [/^processors\/windows\//, 'windows'],
-    [/^processors\/(alarms|beyond|evaluation|derived)/, 'rules'],
+    [/^processors\/windows\//, 'windows and rules'],
+    [/^processors\/(alarms|beyond|evaluation|derived)/, 'windows and rules'],
     [/^(store\/(native|.*-block|blocks|row-columns)|processors\/(batch|columns))/, 'encodes blocks'],
     [
       /^(processors\/(inserter|retry|room)|store\/clickhouse|node_modules\/@clickhouse|node:_?http|node:internal\/(http|stream|undici)|node:net|node:_?stream)/,
@@ -34,6 +34,7 @@ const RULES: Record<string, readonly [RegExp, string][]> = {
     ],
     [/^(log\/|node_modules\/(lmdb|kafkajs|piscina))/, 'reads the log, saves checkpoints'],
     [/^(processors\/(ledger|partition-state|state-bytes|resume))/, 'ledger and state'],
+    [/^processors\/pipeline/, 'reads frames, decodes, finds series: what V8 inlines into one'],
     [/^(processors|model|cli|store)\//, 'the rest of the processor'],
   ],
 };

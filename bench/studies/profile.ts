@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blastAndWait } from '../pipeline-run.ts';
 import { sampleThreads, type ThreadSample } from '../processes.ts';
@@ -6,7 +6,7 @@ import { toFlame } from '../profile/flame.ts';
 import { type CpuProfile, fold, type Stack } from '../profile/fold.ts';
 import { stageOf, stagesOf } from '../profile/stages.ts';
 import { eventsBetween, type StoreEvents, storeEvents } from '../profile/store-events.ts';
-import { Roles } from '../roles.ts';
+import { startProgram } from '../program.ts';
 import { markdownTable } from '../table.ts';
 
 /**
@@ -38,37 +38,27 @@ const PROFILED = ['door', 'processor'] as const;
 
 /** Measures, and gives the flame graphs as SVG by file name. */
 export async function measureProfile(folder: string): Promise<{ result: ProfileResult; plots: Map<string, string> }> {
-  const roles = await Roles.open('lmdb', folder);
+  const dir = await mkdtemp(join(folder, 'profiles-'));
+  const flags = ['--cpu-prof', `--cpu-prof-dir=${dir}`, `--cpu-prof-interval=${INTERVAL_MICROS}`];
+  const program = await startProgram('lmdb', folder, { nodeFlags: flags });
+  let stopped = false;
   try {
-    const profiles = new Map(PROFILED.map((role) => [role, join(roles.folder, `profile-${role}`)]));
-    for (const dir of profiles.values()) await mkdir(dir);
-    const nodeFlags = (role: (typeof PROFILED)[number]) => [
-      ...['--cpu-prof', `--cpu-prof-dir=${profiles.get(role)}`, `--cpu-prof-interval=${INTERVAL_MICROS}`],
-    ];
-    const store = await roles.store();
-    const door = await roles.door({ nodeFlags: nodeFlags('door') });
-    const processor = roles.processor({ nodeFlags: nodeFlags('processor') });
-    const children = new Map([
-      ['door', door.child],
-      ['processor', processor],
-      ['store', store],
-    ]);
-    const program = { mqttUrl: door.url, storeUrl: roles.storeUrl };
+    const pids = new Map(program.sample().map(({ name, pid }) => [name, pid]));
     const load = { ...LOAD, seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };
-    await roles.untilTables();
     await blastAndWait(program, load, 'warm', WARM_UP_SECONDS);
-    const look = () => new Map([...children].map(([role, { pid }]) => [role, threadsOf(pid)]));
-    const [before, eventsBefore, fromMicros] = [look(), await storeEvents(roles.storeUrl), nowMicros()];
+    const look = () => new Map([...PROFILED, 'store'].map((role) => [role, threadsOf(pids.get(role) ?? -1)]));
+    const [before, eventsBefore, fromMicros] = [look(), await storeEvents(program.storeUrl), nowMicros()];
     const { result, missing } = await blastAndWait(program, load, 'profiled', SECONDS);
-    const [after, events, toMicros] = [look(), await storeEvents(roles.storeUrl), nowMicros()];
+    const [after, events, toMicros] = [look(), await storeEvents(program.storeUrl), nowMicros()];
     if (missing > 0) throw new Error(`${missing} readings were not stored`);
-    await roles.end(door.child);
-    await roles.end(processor);
+    // The profiles are written when the processes end.
+    stopped = true;
+    await program.stop();
     const { messages, readings } = result.expected;
     const found: RoleProfile[] = [];
     const plots = new Map<string, string>();
     for (const role of PROFILED) {
-      const threads = await foldedThreads(profiles.get(role)!, fromMicros, toMicros);
+      const threads = await foldedThreads(dir, pids.get(role)!, fromMicros, toMicros);
       const times = timesBetween(before.get(role)!, after.get(role)!);
       found.push(roleProfile(role, threads, times, messages));
       const stacks = threads.flatMap((thread) => thread.stacks.map((stack) => underThread(stack, thread.main)));
@@ -80,7 +70,8 @@ export async function measureProfile(folder: string): Promise<{ result: ProfileR
     const kept = selected(eventsBetween(eventsBefore, events));
     return { result: { messages, readings, roles: found, events: kept }, plots };
   } finally {
-    await roles.close();
+    if (!stopped) await program.stop();
+    await rm(dir, { recursive: true, force: true });
   }
 }
 
@@ -106,9 +97,12 @@ interface FoldedThread {
   stacks: Stack[];
 }
 
-/** Files are called CPU.DATE.TIME.PID.THREAD.SEQ.cpuprofile; thread 0 is the main one. */
-async function foldedThreads(dir: string, fromMicros: number, toMicros: number): Promise<FoldedThread[]> {
-  const files = (await readdir(dir)).filter((file) => file.endsWith('.cpuprofile')).sort();
+/** Files are called CPU.DATE.TIME.PID.THREAD.SEQUENCE.cpuprofile; thread 0 is the main one. */
+async function foldedThreads(dir: string, pid: number, fromMicros: number, toMicros: number): Promise<FoldedThread[]> {
+  const files = (await readdir(dir)).filter(
+    (file) => file.endsWith('.cpuprofile') && file.split('.')[3] === String(pid),
+  );
+  if (files.length === 0) throw new Error(`process ${pid} has written no profile`);
   return Promise.all(
     files.map(async (file) => {
       const profile = JSON.parse(await readFile(join(dir, file), 'utf8')) as CpuProfile;
