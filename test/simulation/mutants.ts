@@ -228,10 +228,4 @@ export const MUTANTS: readonly Mutant[] = [
     from: 'if (names.has(subject.rule))\n                this.hear(',
     to: 'if (false)\n                this.hear(',
   },
-  {
-    name: 'tell facts in the order in which they were looked at',
-    file: 'processors/alarms/shared-facts.js',
-    from: 'bySubject.sort((a, b) => (a.key < b.key ? -1 : 1));',
-    to: '',
-  },
 ];
