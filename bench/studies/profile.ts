@@ -145,6 +145,7 @@ const OTHER_THREADS = 'other threads: flushes to disk, garbage collection, compi
 /** The engine names its threads for what they do; a name that is not here is told as it is. */
 const STORE_THREADS: readonly [RegExp, string][] = [
   [/^(MergeMutate|BgMerge)/, 'merges parts'],
+  [/^v8:Prof/, 'the profiler itself'],
   [/^(node|libuv|V8|QueryP|Parall|Insert|ThreadPool)/, 'takes blocks in: reads, checks, sorts, compresses, writes'],
 ];
 
