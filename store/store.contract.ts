@@ -114,7 +114,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         value: fc.double(),
         text: fc.oneof({ weight: 5, arbitrary: fc.constant('') }, fc.string({ unit: 'grapheme' })),
         receivedMs: fc.integer({ min: T0 - 50_000_000, max: T0 + 50_000_000 }),
-        offset: fc.integer({ min: 0, max: 2 ** 44 }),
+        offset: fc.integer({ min: 0, max: 2 ** 44 - 1 }),
         index: fc.integer({ min: 0, max: 100_000 }),
         untimed: fc.boolean(),
         derived: fc.boolean(),
