@@ -104,6 +104,12 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
   labelled('gauge', 'sluice_processor_state_part_bytes', 'The same, by what takes them', (r) =>
     byKey('part', r.state?.bytes),
   ),
+  counter('sluice_processor_tier_runs_total', 'Runs that made coarser rollups', (r) => r.tiers?.runs),
+  counter('sluice_processor_tier_failures_total', 'Runs of tiers that failed', (r) => r.tiers?.failures),
+  counter('sluice_processor_tier_rows_total', 'Changed rollups that tiers took in', (r) => r.tiers?.rowsChanged),
+  gauge('sluice_processor_tier_age_seconds', 'Time since the last run of a tier ended', (r) =>
+    inSeconds(r.tiers?.lastRunMs == null ? undefined : r.atMs - r.tiers.lastRunMs),
+  ),
   gauge('sluice_processor_devices', 'Devices that are known', (r) => r.state?.devices),
   gauge('sluice_processor_series', 'Pairs of device and metric that are known', (r) => r.state?.series),
   gauge('sluice_processor_partitions_full', 'Partitions that know no further series', (r) => r.state?.partitionsFull),

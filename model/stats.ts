@@ -164,6 +164,8 @@ export interface ProcessorStats {
   workersRestartedLately?: number;
   store?: StoreClientStats;
   checkpoints?: CheckpointStats;
+  /** How coarser rollups are made: runs that ended, runs that failed, changed rows that they took in, when the last one ended. */
+  tiers?: { runs: number; failures: number; rowsChanged: number; lastRunMs: number | null };
   log?: LogStats;
   vitals?: Vitals;
 }

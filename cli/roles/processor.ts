@@ -71,6 +71,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
         workersRestartedLately: restarts.look(counters.workersRestarted, nowMs),
         store: measuredStore.stats(),
         checkpoints: measuredCheckpoints.stats(counters.partitions),
+        tiers: tiers.stats(),
         log: measuredLog.stats(),
       };
     },
