@@ -160,7 +160,7 @@ function argsOf(pid: number): string[] | null {
 }
 
 function statusBytes(status: string, field: string): number {
-  const match = new RegExp(`^${field}:s+(d+) kB`, 'm').exec(status);
+  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status);
   return match ? Number(match[1]) * 1024 : 0;
 }
 

@@ -1,7 +1,7 @@
 import { openKafkaLog } from '../../log/kafka.ts';
 import { openLmdbLog } from '../../log/lmdb.ts';
 import type { Log } from '../../log/log.ts';
-import { FrameReader, TICK_TOPIC } from '../../model/frame.ts';
+import { FrameReader } from '../../model/frame.ts';
 import { TELEMETRY } from '../../model/topics.ts';
 import type { ContentTally } from '../content.ts';
 import type { Contents } from './peer.ts';
@@ -41,15 +41,16 @@ export function logContents(log: Log): Contents {
   };
 }
 
-const TICK = Buffer.from(TICK_TOPIC);
+/** The door's own messages, such as ticks, have no device and a topic that begins with it. */
+const OWN = '$'.charCodeAt(0);
 
 function addFrame(bytes: Uint8Array, tally: ContentTally): void {
   const reader = new FrameReader();
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   reader.reset(bytes);
   while (reader.next()) {
-    const { deviceStart, deviceEnd, topicStart, topicEnd, payloadStart, payloadEnd } = reader;
-    if (deviceStart === deviceEnd && TICK.equals(buffer.subarray(topicStart, topicEnd))) continue;
+    const { deviceStart, deviceEnd, topicStart, payloadStart, payloadEnd } = reader;
+    if (deviceStart === deviceEnd && bytes[topicStart] === OWN) continue;
     tally.addPayload(buffer.toString('latin1', deviceStart, deviceEnd), bytes, payloadStart, payloadEnd);
   }
 }
