@@ -40,9 +40,10 @@ async function readReport(file: string): Promise<Report> {
 // The children end with this process (children.ts).
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
+// Ended, not left to end: whatever a log or a broker's client still keeps open must not hold up what comes next.
 try {
-  process.exitCode = await main();
+  process.exit(await main());
 } catch (error) {
   console.error(error instanceof SluiceError ? error.toLine() : error);
-  process.exitCode = 2;
+  process.exit(2);
 }

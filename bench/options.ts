@@ -76,7 +76,7 @@ export type Command =
   | { kind: 'compare'; files: [string, string] }
   | { kind: 'help' };
 
-/** With --full: long enough for garbage collection and merges to show, short enough for all of it to take ten minutes. */
+/** With --full: long enough for garbage collection and merges to show, short enough for all of it to take a quarter of an hour. */
 const FULL = { seconds: '7', 'warm-up': '2', rounds: '2', sweep: '0.1,0.25,0.5,0.75,0.9', within: '900', quiet: '300' };
 const FULL_IDLE = 10_000;
 const FULL_PAGES_SECONDS = 75;
