@@ -56,3 +56,4 @@ for (const study of STUDIES.filter(({ name }) => names.includes(name))) {
     process.exitCode = 2;
   }
 }
+process.exit(process.exitCode ?? 0);
