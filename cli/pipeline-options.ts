@@ -12,6 +12,7 @@ export function pipelineOptionsOf(config: Config): PipelineOptions {
     derived,
     limits: processors.limits,
     seriesMax: processors.seriesMax,
+    stateTtlMs: processors.stateTtlMs,
     clockSkewMaxMs: processors.clockSkewMaxMs,
     idleMs: processors.idleMs,
     ledgerMs: ledger.flushMs,

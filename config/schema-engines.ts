@@ -128,6 +128,12 @@ export const processorsSection = section('Processors turn messages into readings
     1,
     100_000_000,
   ).default(2_000_000),
+  stateTtlMs: duration(
+    "Series and devices that were not heard of for so long, by the door's time, are forgotten and give their memory back, within another eighth of it; null keeps them for ever. A device that comes back begins as new; what it sends from before its last reading is stored, and too late for windows and rules. Devices with an entry in the registry, and those with an alarm that is not over, are kept. Shorter for ids that come and go, as those of sessions or tags.",
+    { min: 10 * 60_000, max: 3_650 * DAY_MS },
+  )
+    .nullable()
+    .prefault('30d'),
   limits: section('What a message may hold; one that goes beyond is kept in the quarantine, with the reason.', {
     metricsPerMessageMax: integer('Most readings in one message.', 1, 1_000_000).default(10_000),
     depthMax: integer('Deepest nesting of objects and arrays in a payload.', 1, 256).default(16),

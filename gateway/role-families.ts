@@ -70,6 +70,8 @@ export const PROCESSOR: readonly Family<ProcessorStats>[] = [
     'Computations of derived metrics without a result',
     (r) => r.derivedUnknown,
   ),
+  counter('sluice_processor_series_forgotten_total', 'Series not heard of for too long', (r) => r.seriesForgotten),
+  counter('sluice_processor_devices_forgotten_total', 'Devices not heard of for too long', (r) => r.devicesForgotten),
   counter('sluice_processor_messages_quarantined_total', 'Messages not decoded', (r) => r.messagesQuarantined),
   counter('sluice_processor_rollups_total', 'Rollups emitted', (r) => r.rollupsEmitted),
   counter('sluice_processor_alarms_raised_total', 'Alarms raised', (r) => r.alarmsRaised),

@@ -158,6 +158,9 @@ export interface ProcessorStats {
   /** Readings that were computed from others, and how often such a computation had no result. */
   readingsDerived?: number;
   derivedUnknown?: number;
+  /** Series and devices that were not heard of for processors.stateTtlMs, and given up. */
+  seriesForgotten?: number;
+  devicesForgotten?: number;
   /** How much lagMs has grown over the last half minute; negative when it shrinks. */
   state?: StateStats;
   lagChangeMs?: number;

@@ -45,6 +45,8 @@ export interface Blocks {
   devices(): Pick<DevicesBlock, 'rows' | 'add' | 'finish'>;
 }
 
+const NO_NAMES: SeriesNames = { device: () => '', metric: () => '' };
+
 export const STORE_BLOCKS: Blocks = {
   readings: (names, partition) => new ReadingsBlock(names, partition),
   rollups: () => new RollupsBlock(),
@@ -72,10 +74,10 @@ export class BatchBuilder {
   /** The counts of the open frame. */
   counts: BatchCounts = noCounts();
   readonly #partition: number;
-  readonly #names: SeriesNames;
+  #names: SeriesNames = NO_NAMES;
   readonly #blocks: Blocks;
   readonly #outbox: AlarmOutbox;
-  readonly #ownReadings: ReturnType<Blocks['readings']>;
+  #ownReadings: ReturnType<Blocks['readings']>;
   /** Made when there is one to be put into. */
   #beyond: BeyondReadings | null = null;
   #ownBeyond: BeyondReadings | null = null;
@@ -86,18 +88,19 @@ export class BatchBuilder {
   readonly #ledger: ReturnType<Blocks['ledger']>;
   readonly #devices: ReturnType<Blocks['devices']>;
   #counted: BatchCounts = this.counts;
-  #replayedBlocks: Uint8Array<ArrayBuffer>[] = [];
-  #replayedRows = 0;
+  /** Of frames that were given before, and of series as they were numbered before. */
+  #earlierBlocks: Uint8Array<ArrayBuffer>[] = [];
+  #earlierRows = 0;
   #partials: OutgoingPartial[] = [];
   #facts: Fact[] = [];
   #notTaken = new Map<string, NotTaken>();
 
-  constructor(partition: number, names: SeriesNames, lastAlarm: LastAlarm | null, blocks: Blocks) {
+  /** `speakOf` says of which series its rows are, before the first frame. */
+  constructor(partition: number, lastAlarm: LastAlarm | null, blocks: Blocks) {
     this.#partition = partition;
-    this.#names = names;
     this.#blocks = blocks;
     this.#outbox = new AlarmOutbox(lastAlarm);
-    this.#ownReadings = blocks.readings(names, partition);
+    this.#ownReadings = blocks.readings(NO_NAMES, partition);
     this.readings = this.#ownReadings;
     this.#rollups = blocks.rollups();
     this.#alarms = blocks.alarms();
@@ -105,6 +108,15 @@ export class BatchBuilder {
     this.#quarantine = blocks.quarantine();
     this.#ledger = blocks.ledger();
     this.#devices = blocks.devices();
+  }
+
+  /** From now on rows are of other series. Between frames. */
+  speakOf(names: SeriesNames): void {
+    this.#earlierRows += this.#ownReadings.rows;
+    this.#earlierBlocks.push(...this.#ownReadings.finish());
+    this.#names = names;
+    this.#ownReadings = this.#blocks.readings(names, this.#partition);
+    this.readings = this.#ownReadings;
   }
 
   /** Whether alarm events of this frame, or some of them, are on the log already. */
@@ -139,8 +151,8 @@ export class BatchBuilder {
       stored.receivedMinMs[at] >= received.minMs &&
       stored.receivedMaxMs[at] <= received.maxMs;
     if (!isStored) {
-      this.#replayedRows += rows;
-      this.#replayedBlocks.push(...this.readings.finish(), ...(this.#beyond?.finish() ?? []));
+      this.#earlierRows += rows;
+      this.#earlierBlocks.push(...this.readings.finish(), ...(this.#beyond?.finish() ?? []));
     }
     this.readings = this.#ownReadings;
     this.#beyond = this.#ownBeyond;
@@ -186,7 +198,7 @@ export class BatchBuilder {
 
   #rows(): BatchOutput['rows'] {
     return {
-      readings: this.#replayedRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
+      readings: this.#earlierRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0),
       quarantine: this.#quarantine.rows,
       rollups: this.#rollups.rows,
       alarms: this.#alarms.rows,
@@ -222,7 +234,7 @@ export class BatchBuilder {
 
   #finish(): BatchOutput['blocks'] {
     const blocks = {
-      readings: [...this.#replayedBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
+      readings: [...this.#earlierBlocks, ...this.#ownReadings.finish(), ...(this.#ownBeyond?.finish() ?? [])],
       quarantine: this.#quarantine.finish(),
       rollups: this.#rollups.finish(),
       alarms: this.#alarms.finish(),
@@ -232,8 +244,8 @@ export class BatchBuilder {
     };
     this.#beyond = null;
     this.#ownBeyond = null;
-    this.#replayedBlocks = [];
-    this.#replayedRows = 0;
+    this.#earlierBlocks = [];
+    this.#earlierRows = 0;
     return blocks;
   }
 }

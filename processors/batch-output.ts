@@ -47,6 +47,9 @@ export interface BatchCounts {
   /** How often such a computation had no result. */
   derivedUnknown: number;
   messagesQuarantined: number;
+  /** Series and devices that were not heard of for the time to live. */
+  seriesForgotten: number;
+  devicesForgotten: number;
   rollupsEmitted: number;
   alarmsRaised: number;
   alarmsCleared: number;
@@ -71,6 +74,8 @@ export function noCounts(): BatchCounts {
     readingsDerived: 0,
     derivedUnknown: 0,
     messagesQuarantined: 0,
+    seriesForgotten: 0,
+    devicesForgotten: 0,
     rollupsEmitted: 0,
     alarmsRaised: 0,
     alarmsCleared: 0,

@@ -40,7 +40,8 @@ export class Evaluation {
   readonly #options: EvaluationOptions;
   readonly #state: PartitionState;
   readonly #out: BatchBuilder;
-  readonly #horizonMs: number;
+  /** Readings this far below the newest of their device are in no window, and not told from redeliveries. */
+  readonly horizonMs: number;
   /** By device: the series of the numbers that it gives its messages; −1 for none. */
   #seqSeries = new Int32Array(256).fill(-1);
   /** By series: the number of the last message that had an untimed reading of it. */
@@ -55,13 +56,14 @@ export class Evaluation {
     this.#state = state;
     this.#out = out;
     state.alarms.attach(options.partition, out.alarm);
-    this.#horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...state.windows.map((w) => w.operator.horizonMs));
+    this.horizonMs = Math.max(DEDUPLICATION_MS_MIN, ...state.windows.map((w) => w.operator.horizonMs));
     this.#ofTexts = state.windows.map((w) => w.operator).filter(takesTexts);
   }
 
   /** A new series; called once for each, in order. */
   seriesAdded(series: number): void {
     this.#untimedIn = withRoom(this.#untimedIn, series, 0);
+    this.#state.lifetimes.seriesAdded(series);
     const { series: dictionary, windows, alarms } = this.#state;
     if (dictionary.metric(series) === this.#options.seq) {
       const device = dictionary.deviceOf(series);
@@ -75,7 +77,7 @@ export class Evaluation {
 
   /** The readings of a message; `found` has the series of each, −1 for one beyond the bound. */
   take(message: MessageReadings, found: Int32Array, at: MessageAt): void {
-    const { seen, time, windows, alarms, ledger, derived } = this.#state;
+    const { seen, time, windows, alarms, ledger, derived, lifetimes } = this.#state;
     const { device, receivedMs, offset, index, ledgerRow } = at;
     const { clockSkewMaxMs } = this.#options;
     const count = message.count;
@@ -89,6 +91,7 @@ export class Evaluation {
     let lates = 0;
     let unchecked = 0;
     let newestMs = Number.NEGATIVE_INFINITY;
+    const floorMs = lifetimes.floorMs(device);
     alarms.beginMessage(device, offset, index);
     for (let i = 0; i < count; i++) {
       const series = found[i];
@@ -103,6 +106,25 @@ export class Evaluation {
         unchecked++;
         continue;
       }
+      lifetimes.heard(series);
+      if (tsMs <= floorMs) {
+        if (!untimed && tsMs > newestMs) newestMs = tsMs;
+        const row = readings.rows;
+        readings.add(
+          series,
+          tsMs,
+          message.value[i],
+          message.hasText ? message.text[i] : '',
+          receivedMs,
+          offset,
+          index,
+          untimed,
+        );
+        readings.markLate(row);
+        unchecked++;
+        lates++;
+        continue;
+      }
       if (untimed) {
         // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
         if (this.#untimedIn[series] === number) {
@@ -111,7 +133,7 @@ export class Evaluation {
         }
         this.#untimedIn[series] = number;
       } else if (!ahead) {
-        const horizonMs = time.newest(device) - this.#horizonMs;
+        const horizonMs = time.newest(device) - this.horizonMs;
         if (tsMs <= horizonMs) unchecked++;
         else if (!seen.record(series, tsMs, horizonMs)) {
           duplicates++;
@@ -172,9 +194,10 @@ export class Evaluation {
 
   /** What follows from the readings before goes the way of every reading. `ordinal`: behind those of the message. */
   #derive(derived: DerivedMetrics, { device, receivedMs, offset, index }: MessageAt, ordinal: number): void {
-    const { windows, alarms } = this.#state;
+    const { windows, alarms, lifetimes } = this.#state;
     const { counts, readings } = this.#out;
     const emit: OnDerived = (series, tsMs, value, untimed) => {
+      lifetimes.heard(series);
       counts.readingsDerived++;
       readings.add(series, tsMs, value, '', receivedMs, offset, index, untimed, true);
       for (const { operator } of windows) operator.push(series, device, tsMs, value);

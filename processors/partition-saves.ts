@@ -4,13 +4,25 @@ import type { StateSave } from './state-save.ts';
 
 /** The saves of one partition's state, of which one at most is under way. Cuts are made between frames. */
 export class PartitionSaves {
-  readonly #state: PartitionState;
+  #state: PartitionState;
   /** Of the state that was saved last. */
   #blocks: KnownBlocks | null = null;
   #open: StateSave | null = null;
+  /** The save under way is of a state that another has taken the place of. */
+  #isOfEarlier = false;
 
   constructor(state: PartitionState) {
     this.#state = state;
+  }
+
+  /**
+   * Another state takes the place of this one, which nobody changes any more. A save that is under way goes on to its end: it is of what
+   * was before, and as good as it was. The next one is whole.
+   */
+  follow(state: PartitionState): void {
+    this.#state = state;
+    this.#blocks = null;
+    this.#isOfEarlier = this.#open !== null;
   }
 
   /** All of the state as it is now, at once. */
@@ -28,6 +40,7 @@ export class PartitionSaves {
   /** Begins to save the state as it is now, in place of a save that is not through. `goOn` continues it, also between later frames. */
   begin(whole: boolean): void {
     this.#open = cutState(this.#state, whole || this.#open !== null ? null : this.#blocks);
+    this.#isOfEarlier = false;
   }
 
   /** Writes about so many bytes of the save that was begun; returns the state when it is through, else null. */
@@ -35,7 +48,7 @@ export class PartitionSaves {
     const saved = this.#open?.step(bytesMax) ?? null;
     if (saved === null) return null;
     this.#open = null;
-    this.#blocks = saved.blocks;
+    this.#blocks = this.#isOfEarlier ? null : saved.blocks;
     return saved;
   }
 }

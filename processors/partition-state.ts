@@ -3,11 +3,12 @@ import type { Alarms, Orphan } from './alarms/alarms.ts';
 import type { DerivedMetrics } from './derived/derived.ts';
 import type { GroupWindow } from './groups/group-window.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import type { Lifetimes } from './lifetimes.ts';
 import type { Registry } from './registry/registry.ts';
 import type { SeenTimes } from './seen.ts';
 import type { SeriesDictionary } from './series.ts';
 import type { KnownBlocks } from './state-blocks.ts';
-import { StateReader, StateWriter } from './state-bytes.ts';
+import { EVERYTHING, type Rosters, StateReader, StateWriter } from './state-bytes.ts';
 import { StateSave } from './state-save.ts';
 import type { EventTime } from './windows/event-time.ts';
 import type { WindowOperator } from './windows/window.ts';
@@ -22,7 +23,7 @@ import type { WindowOperator } from './windows/window.ts';
  *     time      clock; newest, active, due of each device
  *     parts     count, then for each: name, definition, a part
  *
- * Parts stand by themselves: `devices`, `facts`, `alarms`, `conditions`, `derived`, `recovered`, `ledger`, and `window {name}` for each window. One whose name or definition is not that of the
+ * Parts stand by themselves: `devices`, `facts`, `alarms`, `conditions`, `derived`, `recovered`, `ledger`, `ages`, `forgotten`, and `window {name}` for each window. One whose name or definition is not that of the
  * present configuration is passed over, and what has no part begins afresh.
  */
 export interface PartitionState {
@@ -37,6 +38,7 @@ export interface PartitionState {
   windows: { spec: WindowSpec; operator: WindowOperator }[];
   /** Those of the windows that are of groups: they tell what this partition has. */
   groups: readonly GroupWindow[];
+  lifetimes: Lifetimes;
 }
 
 interface Part {
@@ -52,7 +54,7 @@ const VERSION = 5;
 
 /** In the order in which they are restored. */
 function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
-  const { alarms, derived, ledger, registry, series, windows } = state;
+  const { alarms, derived, ledger, lifetimes, registry, series, windows } = state;
   return [
     {
       // Before what groups by site or tag.
@@ -108,6 +110,18 @@ function partsOf(state: PartitionState, orphans: Orphan[]): Part[] {
       save: (out) => ledger.save(out),
       restore: (from) => ledger.restore(from, series.devices.count),
     },
+    {
+      name: 'ages',
+      definition: String(lifetimes.ttlMs),
+      save: (out) => lifetimes.saveAges(out, series.count),
+      restore: (from) => lifetimes.restoreAges(from, series.count),
+    },
+    {
+      name: 'forgotten',
+      definition: '',
+      save: (out) => lifetimes.saveForgotten(out),
+      restore: (from) => lifetimes.restoreForgotten(from, series.devices.count),
+    },
   ];
 }
 
@@ -139,12 +153,29 @@ export interface SavedState {
  * `before` must be of the last one.
  */
 export function cutState(state: PartitionState, before: KnownBlocks | null): StateSave {
-  const out = new StateWriter(256, '', before);
+  const { out, writers } = writtenState(state, before, EVERYTHING);
+  return new StateSave(out, writers, before !== null, sizesOf(state));
+}
+
+/**
+ * At the end of a frame: the whole state without the series and devices that are not in `of`, as if they had never been there; nothing
+ * unfinished may hang on them (forgetting.ts). A save that is under way is not touched.
+ */
+export function stateOf(state: PartitionState, of: Rosters): Uint8Array<ArrayBuffer> {
+  return writtenState(state, null, of).out.finish();
+}
+
+function writtenState(
+  state: PartitionState,
+  before: KnownBlocks | null,
+  of: Rosters,
+): { out: StateWriter; writers: ReadonlyMap<string, StateWriter> } {
+  const out = new StateWriter(256, '', before, of);
   out.varint(MAGIC);
   out.varint(VERSION);
   const writers = new Map<string, StateWriter>();
   const section = (name: string, save: (out: StateWriter) => void): StateWriter => {
-    const writer = new StateWriter(256, name, before);
+    const writer = new StateWriter(256, name, before, of);
     save(writer);
     writers.set(name, writer);
     return writer;
@@ -159,7 +190,7 @@ export function cutState(state: PartitionState, before: KnownBlocks | null): Sta
     out.text(definition);
     out.part(section(name, save));
   }
-  return new StateSave(out, writers, before !== null, sizesOf(state));
+  return { out, writers };
 }
 
 function sizesOf({ series, windows }: PartitionState): Omit<StateSizes, 'bytes'> {

@@ -20,6 +20,8 @@ export interface PipelineOptions {
   limits: DecodeLimits;
   /** Series that are known at most, those that are computed apart; absent for no bound. Readings of others are stored only. */
   seriesMax?: number;
+  /** Series and devices that were not heard of for so long by the partition's clock are forgotten; null, or absent, for never. */
+  stateTtlMs?: number | null;
   /** A ts further ahead of the time received than this is stored, and moves no time. */
   clockSkewMaxMs: number;
   idleMs: number;

@@ -1,17 +1,12 @@
 import type { Position } from '../model/alarm.ts';
-import type { DerivedMetric } from '../model/derived.ts';
 import { SluiceError } from '../model/errors.ts';
 import { FrameReader } from '../model/frame.ts';
 import { decodeClaim } from '../model/ledger.ts';
 import { decodeOperation, type Operation } from '../model/operation.ts';
 import { matcher } from '../model/pattern.ts';
 import { decodeTold, type Told } from '../model/told.ts';
-import type { WindowSpec } from '../model/window.ts';
 import type { QuarantineRow } from '../store/blocks.ts';
-import { Alarms, type Orphan } from './alarms/alarms.ts';
 import type { Explanation } from './alarms/condition.ts';
-import { registryFacts } from './alarms/registry-facts.ts';
-import { SharedFacts } from './alarms/shared-facts.ts';
 import { BatchBuilder, type Blocks, type ReceivedSpan, STORE_BLOCKS } from './batch-builder.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 import {
@@ -24,23 +19,14 @@ import {
 } from './decode/decoder.ts';
 import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
-import { DerivedMetrics } from './derived/derived.ts';
-import { Evaluation } from './evaluation.ts';
-import { GroupWindow, isGroupSpec } from './groups/group-window.ts';
+import { findSurvivors, type Limits, type Survivors, takeLeave } from './forgetting.ts';
 import { MessageTopics } from './groups/message-topics.ts';
-import { groupWindows } from './groups/partial.ts';
-import { Ledger } from './ledger/ledger.ts';
 import type { LostState } from './lost-state.ts';
 import { ownKindOf } from './own-messages.ts';
+import { type OpenedState, openState } from './partition-open.ts';
 import { PartitionSaves } from './partition-saves.ts';
-import { type PartitionState, restoreState } from './partition-state.ts';
+import { type PartitionState, stateOf } from './partition-state.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
-import { Registry } from './registry/registry.ts';
-import { SeenTimes } from './seen.ts';
-import { SeriesDictionary } from './series.ts';
-import { EventTime } from './windows/event-time.ts';
-import { FilteredWindow } from './windows/filtered.ts';
-import { openWindow, type WindowOperator } from './windows/window.ts';
 
 export type { PipelineOptions } from './pipeline-options.ts';
 
@@ -63,21 +49,21 @@ export class PartitionPipeline {
   readonly saves: PartitionSaves;
   readonly #partition: number;
   readonly #out: BatchBuilder;
-  readonly #state: PartitionState;
-  readonly #orphans: Orphan[];
-  readonly #evaluation: Evaluation;
+  readonly #options: PipelineOptions;
+  readonly #limits: Limits | null;
+  #opened: OpenedState;
   readonly #decoders: PayloadDecoder[];
   readonly #formatOf: ((device: string) => boolean)[];
   readonly #seriesMax: number;
   readonly #reader = new FrameReader();
   readonly #message = new MessageReadings();
-  readonly #topics = new MessageTopics();
+  #topics = new MessageTopics();
 
   /** By device. */
-  readonly #memory: DeviceMemory[] = [];
-  readonly #decoder: PayloadDecoder[] = [];
-  readonly #shape: (Shape | null)[] = [];
-  readonly #shapeSeries: Int32Array<ArrayBuffer>[] = [];
+  #memory: DeviceMemory[] = [];
+  #decoder: PayloadDecoder[] = [];
+  #shape: (Shape | null)[] = [];
+  #shapeSeries: Int32Array<ArrayBuffer>[] = [];
   #found: Int32Array<ArrayBuffer> = NO_SERIES;
 
   #offset = 0;
@@ -92,53 +78,18 @@ export class PartitionPipeline {
   ) {
     this.#partition = partition;
     this.#seriesMax = options.seriesMax ?? Number.POSITIVE_INFINITY;
-    const series = new SeriesDictionary();
-    const time = new EventTime(options.idleMs);
-    const registry = new Registry(partition, series.devices);
-    const alarms = new Alarms(
-      options.rules,
-      series,
-      time,
-      {
-        clockMs: () => time.clockMs,
-        siteOf: (device) => registry.entry(device)?.site ?? '',
-        maintenance: options.maintenance ?? [],
-      },
-      registryFacts(registry),
-      new SharedFacts(partition, options.partitions ?? 1),
-      groupWindows(options.windows),
-    );
-    registry.onChange((device) => alarms.deviceTold(device, this.#place()));
-    const groups: GroupWindow[] = [];
-    const open = (spec: WindowSpec): WindowOperator => {
-      if (!isGroupSpec(spec)) return openWindow(spec, series, time, registry);
-      const group = new GroupWindow(spec, partition, series, time, registry, this.#topics);
-      groups.push(group);
-      return spec.where === '' ? group : new FilteredWindow(spec, group, series, registry);
-    };
-    this.#state = {
-      series,
-      time,
-      seen: new SeenTimes(),
-      alarms,
-      derived: this.#derivedMetrics(options.derived ?? [], series, registry),
-      ledger: new Ledger(partition, options.ledgerMs, series.devices),
-      registry,
-      groups,
-      windows: options.windows.map((spec) => ({ spec, operator: open(spec) })),
-    };
-    this.saves = new PartitionSaves(this.#state);
     const formats = [...options.payload, { match: '*', format: 'json' as const }];
     const made = new Map<FormatName, PayloadDecoder>();
     for (const { format } of formats) if (!made.has(format)) made.set(format, FORMATS[format](options.limits));
     this.#formatOf = formats.map(({ match }) => matcher([match]));
     this.#decoders = formats.map(({ format }) => made.get(format) as PayloadDecoder);
-    this.#out = new BatchBuilder(partition, series, start.lastAlarm, blocks);
-    this.#evaluation = new Evaluation({ ...options, partition }, this.#state, this.#out);
-    this.#orphans =
-      start.state === null
-        ? []
-        : restoreState(this.#state, start.state, (added) => this.#evaluation.seriesAdded(added));
+    this.#options = options;
+    this.#out = new BatchBuilder(partition, start.lastAlarm, blocks);
+    this.#opened = this.#open(start.state);
+    this.saves = new PartitionSaves(this.#opened.state);
+    const { stateTtlMs = null, clockSkewMaxMs } = options;
+    this.#limits =
+      stateTtlMs === null ? null : { ttlMs: stateTtlMs, clockSkewMaxMs, horizonMs: this.#opened.evaluation.horizonMs };
     if (start.lost) this.#recover(start.lost);
   }
 
@@ -149,27 +100,25 @@ export class PartitionPipeline {
       lost.devices,
       lost.operations.filter((operation) => operation.kind === 'device'),
     );
-    this.#orphans.push(...alarms.recover(lost));
+    this.#opened.orphans.push(...alarms.recover(lost));
   }
 
-  /** Null when nothing is derived, so that it costs nothing. */
-  #derivedMetrics(
-    specs: readonly DerivedMetric[],
-    series: SeriesDictionary,
-    registry: Registry,
-  ): DerivedMetrics | null {
-    if (specs.length === 0) return null;
-    return new DerivedMetrics(specs, series, registry, (device, metric) => {
-      const before = series.count;
-      const found = series.add(device, metric);
-      if (series.count > before) this.#evaluation.seriesAdded(found);
-      return found;
-    });
+  #open(bytes: Uint8Array | null): OpenedState {
+    this.#topics = new MessageTopics();
+    const [options, partition] = [this.#options, this.#partition];
+    const around = { partition, options, topics: this.#topics, out: this.#out, place: () => this.#place() };
+    const opened = openState(bytes, around);
+    this.#out.speakOf(opened.state.series);
+    return opened;
+  }
+
+  get #state(): PartitionState {
+    return this.#opened.state;
   }
 
   /** False while something of the state that it began with has yet to be emitted; it cannot be saved before. */
   get canSave(): boolean {
-    return this.#orphans.length === 0;
+    return this.#opened.orphans.length === 0;
   }
 
   /** How near each rule is for a device; nothing for one that was never heard of. */
@@ -200,16 +149,47 @@ export class PartitionPipeline {
     const hour = Math.floor(this.#state.time.clockMs / FACTS_AGAIN_MS);
     this.#state.ledger.beginFrame(offset);
     this.#out.beginFrame(offset, stored, counted);
-    if (this.#orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
+    if (this.#opened.orphans.length > 0 && !this.#out.isBehind(offset)) this.#clearOrphans();
     for (const one of told) this.#state.alarms.hear(one, this.#place(), this.#out.alarm);
     const received = this.#messages(frame);
-    this.#evaluation.endFrame(offset);
-    this.#state.alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
-    const isAgain = Math.floor(this.#state.time.clockMs / FACTS_AGAIN_MS) !== hour;
-    this.#state.alarms.tell(offset, this.#out.fact, isAgain);
-    this.#state.registry.endFrame(offset, this.#out.device);
-    this.#state.ledger.endFrame(this.#state.time.clockMs, this.#out.ledger);
+    const { alarms, registry, ledger, time, lifetimes } = this.#state;
+    this.#opened.evaluation.endFrame(offset);
+    alarms.endFrame({ partition: this.#partition, offset, index: 0 }, this.#out.alarm);
+    const survivors = lifetimes.isDue ? this.#takeLeave() : null;
+    alarms.tell(offset, this.#out.fact, Math.floor(time.clockMs / FACTS_AGAIN_MS) !== hour);
+    registry.endFrame(offset, this.#out.device);
+    ledger.endFrame(time.clockMs, this.#out.ledger);
     this.#out.endFrame(offset, stored, received);
+    if (survivors !== null) this.#forget(survivors);
+  }
+
+  /** A step of the time to live has begun: who is to be forgotten, null for nobody. */
+  #takeLeave(): Survivors | null {
+    this.#state.lifetimes.isDue = false;
+    const survivors = this.#limits === null ? null : findSurvivors(this.#state, this.#limits);
+    if (survivors === null || this.#limits === null) return null;
+    takeLeave(this.#state, survivors, this.#limits, this.#out.rollup);
+    this.#out.counts.seriesForgotten += survivors.seriesForgotten;
+    this.#out.counts.devicesForgotten += survivors.devicesForgotten;
+    return survivors;
+  }
+
+  /**
+   * The frame is through: the state is written without those who are forgotten, and read again, as it would be after a restart from
+   * a checkpoint. So nothing of them is left, and those who stay go on as they do there. The next checkpoint is whole.
+   */
+  #forget(survivors: Survivors): void {
+    const { devices } = survivors;
+    const before = this.#opened.orphans;
+    this.#opened = this.#open(stateOf(this.#state, survivors));
+    this.saves.follow(this.#state);
+    // With the same settings the state has nothing to say of itself, but what was still to be said at its start.
+    const ofState = this.#opened.orphans.filter(({ isOfState }) => isOfState);
+    this.#opened.orphans = before.length === 0 ? [] : [...before.filter(({ isOfState }) => !isOfState), ...ofState];
+    this.#memory = this.#memory.filter((_, device) => devices.has(device));
+    this.#decoder = this.#decoder.filter((_, device) => devices.has(device));
+    this.#shape = this.#memory.map(() => null);
+    this.#shapeSeries = this.#memory.map(() => NO_SERIES);
   }
 
   /** What has come of the frames since the last call. Rows stay while they are no more than `heldRowsMax`: they make larger blocks later. */
@@ -266,7 +246,9 @@ export class PartitionPipeline {
     }
     const device = state.series.devices.find(bytes, reader.deviceStart, reader.deviceEnd);
     if (device >= this.#memory.length) this.#deviceAdded(device);
+    if (state.time.active(device) === 0) state.lifetimes.begins(state.series.devices.name(device), device);
     state.time.message(device, receivedMs);
+    state.lifetimes.clock(state.time.clockMs, state.series.count);
     state.registry.heard(device, receivedMs);
     this.#topics.heard(device, bytes, reader.topicStart, reader.topicEnd);
     const ledgerRow = state.ledger.message(device, receivedMs);
@@ -279,7 +261,7 @@ export class PartitionPipeline {
       state.ledger.quarantined(ledgerRow);
       this.#refuseMessage(reader, rejection, receivedMs);
     } else
-      this.#evaluation.take(message, this.#found, {
+      this.#opened.evaluation.take(message, this.#found, {
         device,
         receivedMs,
         offset: this.#offset,
@@ -299,6 +281,7 @@ export class PartitionPipeline {
       if (kind === 'claim') this.#state.ledger.claim(decodeClaim(reader.payload()));
       if (receivedMs < TS_END_MS) {
         this.#state.time.tick(receivedMs);
+        this.#state.lifetimes.clock(this.#state.time.clockMs, this.#state.series.count);
         this.#state.alarms.clock();
       }
       if (operation !== null) this.#operation(operation);
@@ -346,7 +329,7 @@ export class PartitionPipeline {
         const metric = message.metricAt(i);
         // Beyond the bound only what this message itself has just brought is found.
         found[i] = before < this.#seriesMax ? series.add(device, metric) : series.find(device, metric);
-        if (series.count > before) this.#evaluation.seriesAdded(found[i]);
+        if (series.count > before) this.#opened.evaluation.seriesAdded(found[i]);
       }
     }
     this.#found = found;
@@ -371,8 +354,8 @@ export class PartitionPipeline {
   /** Raised alarms whose rule is no more are cleared with the first frame whose events are not on the log yet. */
   #clearOrphans(): void {
     const position = { partition: this.#partition, offset: this.#offset, index: 0 };
-    for (const orphan of this.#orphans) orphan(this.#state.time.clockMs, position, this.#out.alarm);
-    this.#orphans.length = 0;
+    for (const orphan of this.#opened.orphans) orphan(this.#state.time.clockMs, position, this.#out.alarm);
+    this.#opened.orphans = [];
   }
 
   #refuseMessage(reader: FrameReader, { reason }: Rejection, receivedMs: number): void {

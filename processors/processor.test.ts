@@ -6,8 +6,8 @@ import { openLmdbLog } from '../log/lmdb.ts';
 import { openLmdbCheckpoints } from '../log/lmdb-checkpoints.ts';
 import { SluiceError } from '../model/errors.ts';
 import { ALARMS, TELEMETRY } from '../model/topics.ts';
-import { MemoryStore } from './testing/memory.ts';
-import { frameOf, randomOf, START_MS, troubledFrames } from './testing/scenario.ts';
+import { type MemoryLog, MemoryStore } from './testing/memory.ts';
+import { frameOf, randomOf, START_MS, troubledFrames, troubledFramesAfter } from './testing/scenario.ts';
 import {
   alarmEvents,
   appendAll,
@@ -23,6 +23,16 @@ import {
 } from './testing/world.ts';
 
 afterEach(stopAll);
+
+/** The two devices of each partition take turns, with longer silences than a time to live of 80 s. */
+async function appendTurns(log: MemoryLog): Promise<void> {
+  for (let p = 0; p < PARTITIONS; p++) {
+    for (let turn = 0; turn < 8; turn++) {
+      const frames = troubledFramesAfter(30 + turn, 10, [DEVICES[p][turn % 2]], () => turn * 200_000);
+      for (const frame of frames) await log.append(TELEMETRY, p, frame);
+    }
+  }
+}
 
 describe('a processor with real threads', () => {
   it('takes frames from the log to rows, events, a checkpoint and a commit', async () => {
@@ -69,11 +79,15 @@ describe('a processor with real threads', () => {
     expect(outcome(parts)).toEqual(outcome(whole));
   });
 
-  it('gives everything once, whenever the process dies', { timeout: 120_000 }, async () => {
+  it.each([
+    ['', (log: MemoryLog) => appendAll(log, 3, 80), null],
+    [', also where devices are forgotten', appendTurns, 80_000],
+  ])('gives everything once, whenever the process dies%s', { timeout: 120_000 }, async (_, append, stateTtlMs) => {
     const whole = newWorld();
-    await appendAll(whole.log, 3, 80);
-    const first = await start(whole);
+    await append(whole.log);
+    const first = await start(whole, { stateTtlMs });
     await until(isDone(whole), 'the run without faults is done');
+    expect((first.stats().devicesForgotten ?? 0) > 0).toBe(stateTtlMs !== null);
     await stop(first);
     const expected = outcome(whole);
 
@@ -81,7 +95,7 @@ describe('a processor with real threads', () => {
     for (let seed = 1; seed <= 6; seed++) {
       const random = randomOf(seed);
       const world = newWorld();
-      await appendAll(world.log, 3, 80);
+      await append(world.log);
       for (let life = 0; ; life++) {
         // A death is: at some step nothing happens any more, of this life. Before or after the step took effect.
         const stepOfDeath = life < 4 ? Math.floor(random() * 25) : Number.POSITIVE_INFINITY;
@@ -95,7 +109,7 @@ describe('a processor with real threads', () => {
         world.store.afterInsert = mayDie;
         world.log.beforeAppend = (topic) => (topic === ALARMS ? mayDie() : undefined);
         world.checkpoints.beforeSave = mayDie;
-        const processor = await start(world, { ...quickDeath, workers: 1 });
+        const processor = await start(world, { ...quickDeath, workers: 1, stateTtlMs });
         await until(() => dead || isDone(world)(), `life ${life} of seed ${seed} ends`);
         world.log.killConsumers();
         await stop(processor);

@@ -125,8 +125,8 @@ class RunningProcessor implements Processor {
     const { log, checkpoints, store, clock, logger, batchBytesMax } = options;
     this.#notTaken = new NotTakenCounts(logger);
     const { payload, windows, rules, maintenance, derived, limits, clockSkewMaxMs, idleMs, ledgerMs, seq } = options;
-    const { seriesMax } = options;
-    const own = { limits, seriesMax, clockSkewMaxMs, idleMs, ledgerMs, seq, partitions: log.partitions };
+    const { seriesMax, stateTtlMs } = options;
+    const own = { limits, seriesMax, stateTtlMs, clockSkewMaxMs, idleMs, ledgerMs, seq, partitions: log.partitions };
     const data: EveryPipelineOption = { payload, windows, rules, maintenance, derived, ...own };
     const { workerFile } = options;
     const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));

@@ -1,5 +1,5 @@
 import { withRoom } from './columns.ts';
-import { ChangedBlocks } from './state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from './state-blocks.ts';
 import type { StateReader, StateWriter } from './state-bytes.ts';
 
 /**
@@ -88,7 +88,7 @@ export class SeenTimes {
   }
 
   save(out: StateWriter, seriesCount: number): void {
-    this.#changed.save(out, 'seen', seriesCount, (s, to) => {
+    const write: WriteItem = (s, to) => {
       const at = s * ROW;
       const phase = at < this.#runs.length ? this.#runs[at] : 0;
       const older = this.#older.get(s);
@@ -103,7 +103,8 @@ export class SeenTimes {
         }
       }
       older?.save(to);
-    });
+    };
+    this.#changed.save(out, 'seen', seriesCount, write, out.series);
   }
 
   restore(from: StateReader, seriesCount: number): void {

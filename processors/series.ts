@@ -1,6 +1,7 @@
 import { withRoom } from './columns.ts';
 import { Devices } from './devices.ts';
-import { saveFixed } from './state-blocks.ts';
+import { ALL, Kept, type Roster } from './roster.ts';
+import { saveFixed, type WriteItem } from './state-blocks.ts';
 import type { StateReader, StateWriter } from './state-bytes.ts';
 
 /**
@@ -103,15 +104,26 @@ export class SeriesDictionary {
 
   save(out: StateWriter): void {
     // What was once given a number keeps it: only the last block of each column ever changes, by growing.
-    out.varint(this.devices.count);
-    saveFixed(out, 'devices', this.devices.count, (d, to) => to.text(this.devices.name(d)));
-    out.varint(this.#metrics.length);
-    for (const metric of this.#metrics) out.text(metric);
-    out.varint(this.count);
-    saveFixed(out, 'series', this.count, (s, to) => {
-      to.varint(this.#device[s]);
-      to.varint(this.#metric[s]);
+    out.varint(out.devices.count(this.devices.count));
+    saveFixed(out, 'devices', this.devices.count, (d, to) => to.text(this.devices.name(d)), out.devices);
+    const metrics = out.series === ALL ? ALL : this.#metricsOf(out.series);
+    out.varint(metrics.count(this.#metrics.length));
+    metrics.each(this.#metrics.length, (m) => out.text(this.#metrics[m]));
+    out.varint(out.series.count(this.count));
+    const write: WriteItem = (s, to) => {
+      to.varint(to.devices.number(this.#device[s]));
+      to.varint(metrics.number(this.#metric[s]));
+    };
+    saveFixed(out, 'series', this.count, write, out.series);
+  }
+
+  /** The metrics that any of the kept series is of. */
+  #metricsOf(series: Roster): Roster {
+    const marks = new Uint8Array(this.#metrics.length);
+    series.each(this.count, (s) => {
+      marks[this.#metric[s]] = 1;
     });
+    return new Kept(marks);
   }
 
   /** Into a dictionary that is empty. `added` is told of each series. */

@@ -1,4 +1,5 @@
 import { withRoom } from './columns.ts';
+import { ALL, type Roster } from './roster.ts';
 import { StateWriter } from './state-bytes.ts';
 
 /**
@@ -28,7 +29,7 @@ export interface KnownColumn {
   ends: Float64Array;
 }
 
-/** Writes one item of a column. */
+/** Writes one item of a column. It takes the numbers of series and devices from `out`, and nothing else that it writes by. */
 export type WriteItem = (item: number, out: StateWriter) => void;
 
 /** Which blocks of a column have changed since the last save. */
@@ -54,8 +55,15 @@ export class ChangedBlocks {
     for (let item = 0; item < count; item += BLOCK_ITEMS) this.mark(item);
   }
 
-  /** Cuts items 0 … count − 1, which `write` writes one by one. Then nothing is marked any more. */
-  save(out: StateWriter, column: string, count: number, write: WriteItem): void {
+  /**
+   * Cuts items 0 … count − 1, which `write` writes one by one. Then nothing is marked any more. To a writer that leaves something out those
+   * items are written at once that are in `of`, and what was cut or marked stays as it is.
+   */
+  save(out: StateWriter, column: string, count: number, write: WriteItem, of: Roster = ALL): void {
+    if (out.leavesOut) {
+      of.each(count, (item) => write(item, out));
+      return;
+    }
     this.#cut = new ColumnCut(out, column, count, this.#marks, write);
     this.#marks = new Uint8Array(this.#marks.length);
     out.column(this.#cut);
@@ -63,8 +71,9 @@ export class ChangedBlocks {
 }
 
 /** Items that once they are there never change, such as names: nothing has to be marked. */
-export function saveFixed(out: StateWriter, column: string, count: number, write: WriteItem): void {
-  out.column(new ColumnCut(out, column, count, new Uint8Array(0), write));
+export function saveFixed(out: StateWriter, column: string, count: number, write: WriteItem, of: Roster = ALL): void {
+  if (out.leavesOut) of.each(count, (item) => write(item, out));
+  else out.column(new ColumnCut(out, column, count, new Uint8Array(0), write));
 }
 
 /** A page of written blocks; several pieces lie in one. */

@@ -1,5 +1,6 @@
 import { SluiceError } from '../model/errors.ts';
 import { PatchWriter } from '../model/patch.ts';
+import { ALL, type Roster } from './roster.ts';
 import type { ColumnCut, KnownBlocks, KnownColumn, Piece } from './state-blocks.ts';
 
 /**
@@ -17,6 +18,9 @@ export class StateWriter {
   readonly prefix: string;
   /** Where the blocks of the state before lie, when what has not changed shall be taken from there. */
   readonly known: KnownBlocks | null;
+  /** The series and devices that are written, and by what numbers. */
+  readonly series: Roster;
+  readonly devices: Roster;
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
   #at = 0;
@@ -25,11 +29,13 @@ export class StateWriter {
   #from = 0;
 
   /** It grows; `size` is what it begins with, bytes. */
-  constructor(size = 256, prefix = '', known: KnownBlocks | null = null) {
+  constructor(size = 256, prefix = '', known: KnownBlocks | null = null, of: Rosters = EVERYTHING) {
     this.#bytes = new Uint8Array(size);
     this.#view = new DataView(this.#bytes.buffer);
     this.prefix = prefix;
     this.known = known;
+    this.series = of.series;
+    this.devices = of.devices;
   }
 
   #room(bytes: number): void {
@@ -38,6 +44,11 @@ export class StateWriter {
     larger.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = larger;
     this.#view = new DataView(larger.buffer);
+  }
+
+  /** Some are left out: it is another state that is written, whose blocks nobody knows. */
+  get leavesOut(): boolean {
+    return this.series !== ALL || this.devices !== ALL;
   }
 
   /** Bytes that it has room for without growing. */
@@ -81,7 +92,7 @@ export class StateWriter {
 
   /** A writer for a part inside this one, whose columns are told apart by the name. */
   inside(name: string): StateWriter {
-    return new StateWriter(256, `${this.prefix}/${name}`, this.known);
+    return new StateWriter(256, `${this.prefix}/${name}`, this.known, this);
   }
 
   /** A part of its own, which a reader can pass over. Nothing may be written to it any more. */
@@ -184,6 +195,14 @@ export class StateWriter {
     return out;
   }
 }
+
+/** What a state is written with. */
+export interface Rosters {
+  series: Roster;
+  devices: Roster;
+}
+
+export const EVERYTHING: Rosters = { series: ALL, devices: ALL };
 
 type Segment =
   | { kind: 'bytes'; bytes: Uint8Array }

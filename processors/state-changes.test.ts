@@ -28,8 +28,15 @@ const o = options({
   seq: 'n',
 });
 
+/** Whoever was silent for 16 s is forgotten, so that the numbers of the others change between two steps of a save, and between two saves. */
+const forgetful: typeof o = { ...o, idleMs: 4000, stateTtlMs: 16_000 };
+
 describe('a state saved as what has changed', () => {
-  it('is, upon the one before, the whole state of the moment at which it began, byte for byte', () => {
+  it.each([
+    ['', o, 0],
+    [', also when others are forgotten meanwhile', forgetful, 6],
+  ])('is, upon the one before, the whole state of the moment at which it began, byte for byte%s', (_, o, frameS) => {
+    let forgotten = 0;
     fc.assert(
       fc.property(fc.array(frameArbitrary, { minLength: 1, maxLength: 25 }), (steps) => {
         const changing = new Run(o);
@@ -50,7 +57,7 @@ describe('a state saved as what has changed', () => {
           cut = null;
         };
         for (const [i, step] of steps.entries()) {
-          const receivedMs = at(step.second);
+          const receivedMs = at(step.second + i * frameS);
           const frame = frameOf(
             Array.from({ length: step.devices }, (_, d) => ({
               device: `d${step.first + d * 3}`,
@@ -69,9 +76,11 @@ describe('a state saved as what has changed', () => {
           goOn(step.bytes);
         }
         goOn(Number.POSITIVE_INFINITY);
+        forgotten += changing.pipeline.take().counts.devicesForgotten;
       }),
       { numRuns: 40 },
     );
+    expect(forgotten > 0).toBe(frameS > 0);
   });
 
   it('is small where few of many devices were active', () => {

@@ -166,7 +166,11 @@ export function messageOf(message: string, device: string, { metric, value, thre
 }
 
 /** What is left to say of a state that other settings made: ends an alarm whose rule is gone or defined in another way. */
-export type Orphan = (atMs: number, position: Position, emit: (event: AlarmEvent) => void) => void;
+export interface Orphan {
+  (atMs: number, position: Position, emit: (event: AlarmEvent) => void): void;
+  /** It is about what the state has, and not about an alarm that it has no more. */
+  readonly isOfState?: boolean;
+}
 
 export function orphanOf(alarm: Alarm): Orphan {
   return (atMs, position, emit) => {

@@ -7,7 +7,7 @@ import { dependenciesOf, ruleOrder } from '../../model/rule-order.ts';
 import type { Told } from '../../model/told.ts';
 import type { LostState } from '../lost-state.ts';
 import type { SeriesDictionary } from '../series.ts';
-import { type StateReader, StateWriter } from '../state-bytes.ts';
+import type { StateReader, StateWriter } from '../state-bytes.ts';
 import type { EventTime } from '../windows/event-time.ts';
 import type { Orphan } from './alarm-case.ts';
 import {
@@ -18,6 +18,7 @@ import {
   type GroupWindows,
   NO_FACTS,
 } from './condition.ts';
+import { restoreConditions, saveConditions } from './condition-parts.ts';
 import { isOverGroups } from './conditions/group-parts.ts';
 import { KINDS } from './conditions/kinds.ts';
 import type { IndexedRule } from './conditions/levels.ts';
@@ -296,6 +297,24 @@ export class Alarms {
     if (this.#touched.size > 0) this.#settle();
   }
 
+  /** Devices that cannot be forgotten now, for what holds of them or may come; `sinceMs` as in `Condition.needed`. */
+  *needed(sinceMs: number): Generator<number> {
+    yield* this.#life.needed();
+    yield* this.#states.needed();
+    for (const condition of this.#all) yield* condition.needed?.(sinceMs) ?? [];
+  }
+
+  /** After `endFrame`: the device will be forgotten, and is no member of a group any more. */
+  deviceForgotten(device: number): void {
+    for (const condition of this.#all) condition.deviceForgotten?.(device);
+  }
+
+  /** What groups are without those who were forgotten. */
+  settleForgotten(): void {
+    for (const condition of this.#all) condition.groupsChanged?.();
+    if (this.#touched.size > 0) this.#settle();
+  }
+
   #settle(): void {
     this.#touched.settle((rank, device) => {
       const { condition, number } = this.#owners[this.#ranked[rank]];
@@ -363,33 +382,14 @@ export class Alarms {
     return this.#life.restore(from);
   }
 
-  /** states of the rules, then the kinds: count, and of each its name and a part */
   saveConditions(out: StateWriter): void {
-    this.#states.save(out, () => new StateWriter());
-    out.varint(this.#conditions.size);
-    for (const [kind, condition] of this.#conditions) {
-      out.text(kind);
-      const part = out.inside(kind);
-      condition.save(part);
-      out.part(part);
-    }
+    saveConditions(out, this.#states, this.#conditions);
   }
 
   /** After `seriesAdded` was called for every series. */
   restoreConditions(from: StateReader): void {
     this.#beginDevices();
-    const afresh = new Set(this.#conditions.values());
-    const same = this.#states.restore(from, this.#series.devices.count);
-    for (let left = from.count(); left > 0; left--) {
-      const kind = from.text();
-      const part = from.part();
-      const condition = this.#conditions.get(kind as RuleKind);
-      if (condition === undefined) continue;
-      condition.restore(part);
-      afresh.delete(condition);
-      part.end();
-    }
-    for (const condition of afresh) condition.beginAfresh?.();
+    const same = restoreConditions(from, this.#states, this.#conditions, this.#series.devices.count);
     // What the series touched has been judged before the checkpoint; rules that are new have yet to be.
     if (same) this.#touched.clear();
   }

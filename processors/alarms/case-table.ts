@@ -50,11 +50,9 @@ export class CaseTable {
     return this.#cases.size === 0;
   }
 
-  /** How many have an alarm that is not over. */
-  get records(): number {
-    let count = 0;
-    for (const of of this.#cases.values()) for (const c of of.values()) if (c.record !== null) count++;
-    return count;
+  /** Devices that have any. */
+  devices(): Iterable<number> {
+    return this.#cases.keys();
   }
 
   /** Sets the timer of a case; Infinity stops it. */
@@ -89,7 +87,7 @@ export class CaseTable {
     const cases = this.all();
     out.varint(cases.length);
     for (const c of cases) {
-      out.varint(c.device);
+      out.varint(out.devices.number(c.device));
       out.varint(c.rule);
       saveCase(c, out);
     }

@@ -45,6 +45,14 @@ export interface Condition {
   membersOf?(index: number, group: number): Iterable<number>;
   /** The site that a group is, when `device` is the number of one; null otherwise. */
   siteOfGroup?(device: number): string | null;
+  /**
+   * Devices that cannot be forgotten now: something that depends on the clock alone may still come of them. `sinceMs` is what the clock was when
+   * those who may be forgotten were heard last.
+   */
+  needed?(sinceMs: number): Iterable<number>;
+  /** The device will be forgotten; and then, once for all of them: groups are to be judged without them. */
+  deviceForgotten?(device: number): void;
+  groupsChanged?(): void;
   /** How near each rule of this kind is for a device. */
   explain(device: number): Explanation[];
   save(out: StateWriter): void;

@@ -317,9 +317,9 @@ export class AlarmLife {
     this.#floods.endFrame(atMs, position, emit);
   }
 
-  /** How many alarms are not over. */
-  get count(): number {
-    return this.#cases.records;
+  /** Devices with an alarm that is not over, or of which something has yet to come. */
+  needed(): Iterable<number> {
+    return this.#cases.devices();
   }
 
   /**
@@ -369,7 +369,8 @@ export class AlarmLife {
     this.#applied.restore(from);
     this.#begun();
     // Other settings may suppress other alarms; with the same ones this says nothing.
-    const reconsider: Orphan = (atMs, position, emit) => this.reconsiderAll({ atMs, position }, emit);
+    const tell = (...[atMs, position, emit]: Parameters<Orphan>): void => this.reconsiderAll({ atMs, position }, emit);
+    const reconsider: Orphan = Object.assign(tell, { isOfState: true });
     return [...[...orphans, ...groups].map(orphanOf), ...(this.#cases.isEmpty ? [] : [reconsider])];
   }
 

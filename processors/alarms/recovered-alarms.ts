@@ -113,10 +113,12 @@ export class RecoveredAlarms {
 
   /** count, then of each: rule by its name, device; the clock at the recovery and at the last look, and whether there was one */
   save(out: StateWriter): void {
-    out.varint(this.#open.size);
-    for (const { rule, device } of this.#open.values()) {
+    // Of a device that is forgotten the alarm is over, which the next look would find.
+    const open = [...this.#open.values()].filter(({ device }) => out.devices.has(device));
+    out.varint(open.length);
+    for (const { rule, device } of open) {
       out.text(this.#around.rules[rule].name);
-      out.varint(device);
+      out.varint(out.devices.number(device));
     }
     out.varint(this.#sinceMs);
     out.varint(this.#lookedMs);

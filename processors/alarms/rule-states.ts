@@ -56,6 +56,11 @@ export class RuleStates {
     return goesOn;
   }
 
+  /** Devices for which any rule holds. */
+  *needed(): Generator<number> {
+    for (const held of this.#held) yield* held.keys();
+  }
+
   /** At the end of a frame: the turns of schedules that have opened or closed. */
   endFrame(turned: (turn: Turn) => void): void {
     for (const rule of this.#scheduled) {
@@ -116,7 +121,8 @@ export class RuleStates {
       out.varint((this.#wasOpen[r] ? 1 : 0) + (this.#stale[r] ? 2 : 0));
       const part = partOf();
       part.varint(this.#held[r].size);
-      for (const [device, held] of [...this.#held[r]].sort(([a], [b]) => a - b)) saveHeld(part, device, held);
+      for (const [device, held] of [...this.#held[r]].sort(([a], [b]) => a - b))
+        saveHeld(part, out.devices.number(device), held);
       out.part(part);
     });
   }

@@ -171,13 +171,14 @@ export class DerivedMetrics {
 
   /** Between messages. */
   save(out: StateWriter): void {
-    let count = 0;
-    for (let s = 0; s < this.#series.count; s++) if (this.#isKept(s)) count++;
-    out.varint(count);
-    for (let s = 0; s < this.#series.count; s++) {
-      if (!this.#isKept(s)) continue;
+    const kept: number[] = [];
+    out.series.each(this.#series.count, (s) => {
+      if (this.#isKept(s)) kept.push(s);
+    });
+    out.varint(kept.length);
+    for (const s of kept) {
       const text = this.#texts.get(s);
-      out.varint(s);
+      out.varint(out.series.number(s));
       out.varint(this.#newestTs[s] + 1);
       out.varint(((this.#role[s] & SENT) !== 0 ? 1 : 0) + (text === undefined ? 0 : 2));
       if (text === undefined) out.f64(this.#newestValue[s]);

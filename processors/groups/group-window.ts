@@ -197,6 +197,8 @@ export class GroupWindow implements WindowOperator {
 
   #room(): number {
     const free = this.#free.pop();
+    // Nothing of who had it before comes into a checkpoint.
+    if (free !== undefined) this.#column.fill(0, free, free + this.#set.width);
     if (free !== undefined) return free;
     const at = this.#columnUsed;
     this.#columnUsed += this.#set.width;
@@ -278,6 +280,13 @@ export class GroupWindow implements WindowOperator {
     send({ group, bytes: encodePartial(this.#head(offset, ordinal, startMs), { group, metric, revision, state }) });
   }
 
+  /** Devices that a window waits for, and series that have a state of their own in one. */
+  unfinished(keep: (series: number) => void): void {
+    for (const device of this.#pendingOf.keys()) keep(this.#series.first(device));
+    for (const { rows } of this.#windows.values())
+      for (const row of rows.values()) for (const series of row.series.keys()) keep(series);
+  }
+
   /** At the end of a frame. */
   save(out: StateWriter): void {
     out.varint(this.#closedMs + 1);
@@ -293,7 +302,7 @@ export class GroupWindow implements WindowOperator {
         this.#set.save(this.#column, row.at, out);
         out.varint(row.series.size);
         for (const [series, at] of inSeriesOrder(row.series)) {
-          out.varint(series);
+          out.varint(out.series.number(series));
           this.#set.save(this.#column, at, out);
         }
       }
@@ -301,7 +310,7 @@ export class GroupWindow implements WindowOperator {
     const devices = [...this.#pendingOf].sort(([a], [b]) => a - b);
     out.varint(devices.length);
     for (const [device, starts] of devices) {
-      out.varint(device);
+      out.varint(out.devices.number(device));
       out.varint(starts.length);
       for (const startMs of starts) out.varint(startMs);
     }

@@ -216,6 +216,12 @@ export class Ledger {
     this.#count = kept / ROW;
   }
 
+  /** Devices of which something has yet to be counted or told. */
+  *needed(): Generator<number> {
+    for (let row = 0; row < this.#count * ROW; row += ROW)
+      if (this.#rows[row + DEVICE] !== NOBODY) yield this.#rows[row + DEVICE];
+  }
+
   save(out: StateWriter): void {
     out.varint(this.#flushedTo);
     out.varint(this.#frames);
@@ -228,7 +234,8 @@ export class Ledger {
     this.#unsaved.save(out, 'rows', this.#count, (row, to) => {
       for (let i = 0; i < ROW; i++) {
         const value = this.#rows[row * ROW + i];
-        if (i !== OLDER) to.varint(i === DEVICE ? value + 1 : value);
+        if (i === DEVICE) to.varint(value === NOBODY ? 0 : to.devices.number(value) + 1);
+        else if (i !== OLDER) to.varint(value);
       }
     });
     this.#sequences.save(out);

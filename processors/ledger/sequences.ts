@@ -1,5 +1,5 @@
 import { withRoom } from '../columns.ts';
-import { ChangedBlocks } from '../state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /** What a number says about those before it. `missing` of them were left out. */
@@ -103,12 +103,13 @@ export class Sequences {
 
   /** The count of devices, and of each its row, of which 0 stands for one that has none. */
   save(out: StateWriter): void {
-    out.varint(this.#devices);
-    this.#unsaved.save(out, 'numbers', this.#devices, (device, to) => {
+    out.varint(out.devices.count(this.#devices));
+    const write: WriteItem = (device, to) => {
       const at = device * ROW;
       const parts = this.#rows[at + NEXT] === 0 ? 1 : ROW;
       for (let i = 0; i < parts; i++) to.varint(this.#rows[at + i]);
-    });
+    };
+    this.#unsaved.save(out, 'numbers', this.#devices, write, out.devices);
   }
 
   restore(from: StateReader, devicesMax: number): void {

@@ -3,7 +3,7 @@ import { DEVICE_SOURCES } from '../../model/device.ts';
 import type { DeviceOperation } from '../../model/operation.ts';
 import { withRoom } from '../columns.ts';
 import type { Devices } from '../devices.ts';
-import { ChangedBlocks } from '../state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /** The newest that was said of a device; a removal stays, so that an older operation that comes again is known as old. */
@@ -50,6 +50,11 @@ export class Registry {
   /** Devices that have an entry. */
   *entries(): Generator<[device: number, entry: DeviceEntry]> {
     for (const [device, { entry }] of this.#said) if (entry !== null) yield [device, entry];
+  }
+
+  /** Devices that must be known: those with an entry, and those whose removal may still be told of again. */
+  *needed(sinceMs: number): Generator<number> {
+    for (const [device, { entry, changedMs }] of this.#said) if (entry !== null || changedMs > sinceMs) yield device;
   }
 
   /** `listener` is told of each device whose entry came, changed or went, at its place on the log; not of what a checkpoint holds. */
@@ -141,7 +146,7 @@ export class Registry {
 
   /** At the end of a frame: for each device when it was first seen + 1, and what was said of it. */
   save(out: StateWriter): void {
-    this.#unsaved.save(out, 'devices', this.#names.count, (device, to) => {
+    const write: WriteItem = (device, to) => {
       to.varint(this.#heardMs(device) + 1);
       const said = this.#said.get(device);
       to.varint(said === undefined ? NOTHING : said.entry === null ? REMOVED : ENTRY);
@@ -150,7 +155,8 @@ export class Registry {
       to.varint(said.changedMs);
       to.varint(DEVICE_SOURCES.indexOf(said.source));
       if (said.entry !== null) saveFields(said.entry, to);
-    });
+    };
+    this.#unsaved.save(out, 'devices', this.#names.count, write, out.devices);
   }
 
   /** Into a registry that is empty. */

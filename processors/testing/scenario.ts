@@ -36,10 +36,23 @@ export const START_MS = 1_760_000_000_000;
  * broken payloads; and ticks. Values cross the thresholds of the tests' rules now and then.
  */
 export function troubledFrames(seed: number, frames: number, devices: string[]): Uint8Array<ArrayBuffer>[] {
+  return [...troubledFramesAfter(seed, frames, devices, () => 0)];
+}
+
+/** The same, each as it is asked for, so much later than it would be. */
+export function* troubledFramesAfter(
+  seed: number,
+  frames: number,
+  devices: string[],
+  laterMs: () => number,
+): Generator<Uint8Array<ArrayBuffer>> {
   const random = randomOf(seed);
   const sent: TestMessage[] = [];
   let nowMs = START_MS;
-  return Array.from({ length: frames }, () => {
+  let shiftedMs = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    nowMs += laterMs() - shiftedMs;
+    shiftedMs = laterMs();
     const messages: TestMessage[] = [];
     for (let i = Math.floor(random() * 6); i >= 0; i--) {
       nowMs += Math.floor(random() * 900);
@@ -68,6 +81,6 @@ export function troubledFrames(seed: number, frames: number, devices: string[]):
     }
     if (random() < 0.3) messages.push({ receivedMs: nowMs, device: '', payload: '' });
     if (random() < 0.02) nowMs += 40_000;
-    return frameOf(messages);
-  });
+    yield frameOf(messages);
+  }
 }

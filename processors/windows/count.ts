@@ -123,9 +123,7 @@ export class CountWindow implements WindowOperator {
     column[at + LAST] = tsMs;
     if (column[at + COUNT] < this.#spec.count) return;
     this.#emit(row, series, 'final', emit);
-    this.#heads[series] = NONE;
-    this.#set.release(column, at + STATE);
-    this.#rows.give(row);
+    this.#close(row, series);
   }
 
   #emit(row: number, series: number, phase: Rollup['phase'], emit: (rollup: Rollup) => void): void {
@@ -145,20 +143,39 @@ export class CountWindow implements WindowOperator {
     });
   }
 
+  unfinished(keep: (series: number) => void): void {
+    for (let series = 0; series < this.#series.count; series++)
+      if ((this.#waiting[series]?.count ?? 0) > 0) keep(series);
+  }
+
+  /** What it has counted is given as it is. */
+  end(series: number, emit: (rollup: Rollup) => void): void {
+    const row = this.#heads[series];
+    if (row < 0) return;
+    this.#emit(row, series, 'final', emit);
+    this.#close(row, series);
+  }
+
+  #close(row: number, series: number): void {
+    this.#heads[series] = NONE;
+    this.#set.release(this.#rows.column, row * this.#rows.width + STATE);
+    this.#rows.give(row);
+  }
+
   save(out: StateWriter): void {
     const { width, column } = this.#rows;
-    for (let series = 0; series < this.#series.count; series++) {
+    out.series.each(this.#series.count, (series) => {
       out.varint(this.#starts[series] + 1);
       out.varint(this.#counted[series] + 1);
       const waiting = this.#waiting[series];
       out.varint(waiting === undefined ? 0 : 1);
-      waiting?.save(out, false);
+      waiting?.save(out, null);
       const row = this.#heads[series];
       out.varint(row < 0 ? 0 : 1);
-      if (row < 0) continue;
+      if (row < 0) return;
       for (let i = 0; i < STATE; i++) out.varint(column[row * width + i]);
       this.#set.save(column, row * width + STATE, out);
-    }
+    });
   }
 
   /** After `seriesAdded` was called for every series. */

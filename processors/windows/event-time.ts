@@ -1,5 +1,5 @@
 import { withRoom } from '../columns.ts';
-import { ChangedBlocks } from '../state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 
 /**
@@ -40,6 +40,16 @@ export class EventTime {
 
   newest(device: number): number {
     return this.#rows[device * ROW + NEWEST];
+  }
+
+  /** The clock at the last message of a device; 0 when there was none since it is known. */
+  active(device: number): number {
+    return device < this.#devices ? this.#rows[device * ROW + ACTIVE] : 0;
+  }
+
+  /** Whether some window waits for the event time of a device. */
+  isAwaited(device: number): boolean {
+    return device < this.#devices && this.#rows[device * ROW + DUE] !== Number.POSITIVE_INFINITY;
   }
 
   /** A message of a device was received. Called before its readings, with a device number at most one above all before. */
@@ -150,13 +160,14 @@ export class EventTime {
   save(out: StateWriter): void {
     out.varint(this.clockMs);
     out.varint(this.#wheelFrom);
-    out.varint(this.#devices);
-    this.#changed.save(out, 'time', this.#devices, (d, to) => {
+    out.varint(out.devices.count(this.#devices));
+    const write: WriteItem = (d, to) => {
       to.varint(this.#rows[d * ROW + NEWEST] + 1);
       to.varint(this.#rows[d * ROW + ACTIVE]);
       to.varint(this.#rows[d * ROW + DUE] === Number.POSITIVE_INFINITY ? 0 : this.#rows[d * ROW + DUE] + 1);
       to.varint(this.#rows[d * ROW + SCHEDULED]);
-    });
+    };
+    this.#changed.save(out, 'time', this.#devices, write, out.devices);
   }
 
   restore(from: StateReader, devicesMax: number): void {

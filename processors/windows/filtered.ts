@@ -78,6 +78,14 @@ export class FilteredWindow implements WindowOperator {
     return this.#window.advance(device, eventMs, emit);
   }
 
+  unfinished(keep: (series: number) => void, isSilent: (device: number) => boolean): void {
+    this.#window.unfinished(keep, isSilent);
+  }
+
+  end(series: number, emit: (rollup: Rollup) => void): void {
+    this.#window.end?.(series, emit);
+  }
+
   save(out: StateWriter): void {
     this.#window.save(out);
   }

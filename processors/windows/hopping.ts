@@ -314,26 +314,30 @@ export class HoppingWindow implements WindowOperator {
     });
   }
 
+  unfinished(keep: (series: number) => void): void {
+    for (let s = 0; s < this.#series.count; s++) if (this.#windowHeads[s] >= 0 || this.#paneHeads[s] >= 0) keep(s);
+  }
+
   save(out: StateWriter): void {
     const count = this.#series.count;
     const { width, column } = this.#panes;
-    for (let series = 0; series < count; series++) out.varint(this.#gone[series]);
+    out.series.each(count, (series) => out.varint(this.#gone[series]));
     out.varint(this.#windows.open);
-    for (let series = 0; series < count; series++) {
+    out.series.each(count, (series) => {
       for (let row = this.#windowHeads[series]; row >= 0; row = this.#windows.next[row]) {
-        out.varint(series);
+        out.varint(out.series.number(series));
         for (let i = 0; i < DIRTY; i++) out.varint(this.#windows.column[row * WINDOW_WIDTH + i]);
       }
-    }
+    });
     out.varint(this.#panes.open);
-    for (let series = 0; series < count; series++) {
+    out.series.each(count, (series) => {
       for (let pane = this.#paneHeads[series]; pane >= 0; pane = this.#panes.next[pane]) {
-        out.varint(series);
+        out.varint(out.series.number(series));
         out.varint(column[pane * width + START]);
         out.varint(column[pane * width + MARK]);
         this.#set.save(column, pane * width + STATE, out);
       }
-    }
+    });
   }
 
   /** After `seriesAdded` was called for every series. */

@@ -67,15 +67,15 @@ export class ReadingBuffer {
     this.#from = 0;
   }
 
-  /** `keys` says whether they are written as well, as whole numbers. */
-  save(out: StateWriter, keys: boolean): void {
+  /** `keyOf` gives what is written of a key, a whole number; null writes none. */
+  save(out: StateWriter, keyOf: ((key: number) => number) | null): void {
     out.varint(this.count);
     let before = 0;
     for (let i = 0; i < this.count; i++) {
       out.varint(this.ts(i) - before);
       before = this.ts(i);
       out.f64(this.value(i));
-      if (keys) out.varint(this.key(i));
+      if (keyOf !== null) out.varint(keyOf(this.key(i)));
     }
   }
 

@@ -285,18 +285,23 @@ export class SessionWindow implements WindowOperator {
     });
   }
 
+  unfinished(keep: (series: number) => void): void {
+    for (let series = 0; series < this.#series.count; series++) if (this.#heads[series] >= 0) keep(series);
+  }
+
   save(out: StateWriter): void {
     const count = this.#series.count;
     const { width, column } = this.#rows;
-    for (let series = 0; series < count; series++) out.varint(this.#gone[series]);
+    out.series.each(count, (series) => out.varint(this.#gone[series]));
     out.varint(this.#rows.open);
-    for (let series = 0; series < count; series++) {
+    out.series.each(count, (series) => {
       for (let row = this.#heads[series]; row >= 0; row = this.#rows.next[row]) {
         const at = row * width;
-        for (let i = 0; i < DIRTY; i++) out.varint(column[at + i]);
+        out.varint(out.series.number(series));
+        for (let i = SERIES + 1; i < DIRTY; i++) out.varint(column[at + i]);
         this.#set.save(column, at + STATE, out);
       }
-    }
+    });
   }
 
   /** After `seriesAdded` was called for every series. */

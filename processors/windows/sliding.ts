@@ -232,17 +232,27 @@ export class SlidingWindow implements WindowOperator {
     return extra;
   }
 
-  save(out: StateWriter): void {
+  /** What is held for late readings is not waited for. */
+  unfinished(keep: (series: number) => void): void {
     for (let series = 0; series < this.#series.count; series++) {
       const readings = this.#readings[series];
-      if (readings === undefined || readings === null) {
-        out.varint(0);
-        continue;
+      // Results go in order of ts, and a reading without one may stand anywhere.
+      for (let i = (readings?.count ?? 0) - 1; i >= 0; i--) {
+        if (readings?.key(i) === NO_RESULT) continue;
+        keep(series);
+        break;
       }
-      out.varint(1);
-      out.varint(this.#gone[series]);
-      readings.save(out, true);
     }
+  }
+
+  save(out: StateWriter): void {
+    out.series.each(this.#series.count, (series) => {
+      const readings = this.#readings[series];
+      out.varint(readings === undefined || readings === null ? 0 : 1);
+      if (readings === undefined || readings === null) return;
+      out.varint(this.#gone[series]);
+      readings.save(out, (key) => key);
+    });
   }
 
   /** After `seriesAdded` was called for every series. */

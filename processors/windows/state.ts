@@ -150,10 +150,7 @@ export class StateWindow implements WindowOperator {
     this.#emit(device, state, endMs, 'final', emit);
     for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
       const row = this.#heads[series];
-      if (row < 0) continue;
-      this.#heads[series] = NONE;
-      this.#set.release(this.#rows.column, row * this.#rows.width + STATE);
-      this.#rows.give(row);
+      if (row >= 0) this.#release(series, row);
     }
   }
 
@@ -164,48 +161,83 @@ export class StateWindow implements WindowOperator {
     phase: Rollup['phase'],
     emit: (rollup: Rollup) => void,
   ): void {
-    const column = this.#rows.column;
     for (let series = this.#series.first(device); series !== -1; series = this.#series.next(series)) {
       const row = this.#heads[series];
-      if (row < 0) continue;
-      const at = row * this.#rows.width;
-      const result = this.#set.result(column, at + STATE);
-      const extra =
-        this.#isState[series] === 1
-          ? new Map([...(result.extra ?? []), ['duration_ms', endMs - state.startMs] as const])
-          : result.extra;
-      emit({
-        window: this.#spec.name,
-        device: this.#series.device(series),
-        metric: this.#series.metric(series),
-        startMs: state.startMs,
-        endMs,
-        ...result,
-        extra,
-        label: state.label as string,
-        revision: ++column[at + REVISION],
-        phase,
-      });
+      if (row >= 0) this.#emitOne(series, row, state, endMs, phase, emit);
     }
+  }
+
+  #emitOne(
+    series: number,
+    row: number,
+    state: DeviceState,
+    endMs: number,
+    phase: Rollup['phase'],
+    emit: (rollup: Rollup) => void,
+  ): void {
+    const column = this.#rows.column;
+    const at = row * this.#rows.width;
+    const result = this.#set.result(column, at + STATE);
+    const extra =
+      this.#isState[series] === 1
+        ? new Map([...(result.extra ?? []), ['duration_ms', endMs - state.startMs] as const])
+        : result.extra;
+    emit({
+      window: this.#spec.name,
+      device: this.#series.device(series),
+      metric: this.#series.metric(series),
+      startMs: state.startMs,
+      endMs,
+      ...result,
+      extra,
+      label: state.label as string,
+      revision: ++column[at + REVISION],
+      phase,
+    });
+  }
+
+  /** Of a device that lives the whole state: a window has a rollup of each series that it had. */
+  unfinished(keep: (series: number) => void, isSilent: (device: number) => boolean): void {
+    for (let device = 0; device < this.#devices.length; device++) {
+      const { waiting } = this.#devices[device] ?? { waiting: null };
+      for (let i = 0; i < (waiting?.count ?? 0); i++) keep(waiting?.key(i) as number);
+      if (waiting === null || isSilent(device)) continue;
+      for (let s = this.#series.first(device); s !== -1; s = this.#series.next(s)) if (this.#heads[s] >= 0) keep(s);
+    }
+  }
+
+  /** The state that its device is in is given up to the newest reading. */
+  end(series: number, emit: (rollup: Rollup) => void): void {
+    const row = this.#heads[series];
+    const state = this.#devices[this.#series.deviceOf(series)];
+    if (row < 0 || state === undefined) return;
+    this.#emitOne(series, row, state, Math.max(state.takenMs, state.startMs) + 1, 'final', emit);
+    this.#release(series, row);
+  }
+
+  #release(series: number, row: number): void {
+    this.#heads[series] = NONE;
+    this.#set.release(this.#rows.column, row * this.#rows.width + STATE);
+    this.#rows.give(row);
   }
 
   save(out: StateWriter): void {
     const { width, column } = this.#rows;
     const devices = this.#series.devices.count;
-    out.varint(devices);
-    for (let d = 0; d < devices; d++) {
+    out.varint(out.devices.count(devices));
+    out.devices.each(devices, (d) => {
       const state = this.#devices[d];
       out.varint(state === undefined ? 0 : 1);
       state?.save(out);
-    }
+    });
     out.varint(this.#rows.open);
-    for (let series = 0; series < this.#series.count; series++) {
+    out.series.each(this.#series.count, (series) => {
       const row = this.#heads[series];
-      if (row < 0) continue;
-      out.varint(series);
+      if (row < 0) return;
+      out.varint(out.series.number(series));
       out.varint(column[row * width + REVISION]);
       this.#set.save(column, row * width + STATE, out);
-    }
+    });
   }
 
   /** After `seriesAdded` was called for every series. */
@@ -256,7 +288,7 @@ class DeviceState {
   }
 
   save(out: StateWriter): void {
-    this.waiting.save(out, true);
+    this.waiting.save(out, (series) => out.series.number(series));
     out.varint(this.#labels.length);
     for (const { tsMs, label } of this.#labels) {
       out.varint(tsMs);

@@ -2,7 +2,7 @@ import type { Rollup } from '../../model/rollup.ts';
 import type { TumblingWindow as TumblingSpec } from '../../model/window.ts';
 import { withRoom } from '../columns.ts';
 import type { SeriesDictionary } from '../series.ts';
-import { ChangedBlocks } from '../state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from '../state-blocks.ts';
 import type { StateReader, StateWriter } from '../state-bytes.ts';
 import { type AggregateSet, aggregateSet } from './aggregates/aggregate-set.ts';
 import { push } from './aggregates/window-state.ts';
@@ -203,19 +203,25 @@ export class TumblingWindow implements WindowOperator {
     });
   }
 
+  unfinished(keep: (series: number) => void): void {
+    for (let series = 0; series < this.#series.count; series++) if (this.#heads[series] >= 0) keep(series);
+  }
+
   save(out: StateWriter): void {
     const devices = this.#series.devices.count;
-    out.varint(devices);
-    this.#goneChanged.save(out, 'gone', devices, (d, to) => to.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0));
+    out.varint(out.devices.count(devices));
+    const writeGone: WriteItem = (d, to) => to.varint(d < this.#goneEnd.length ? this.#goneEnd[d] : 0);
+    this.#goneChanged.save(out, 'gone', devices, writeGone, out.devices);
     out.varint(this.open);
-    this.#rowsChanged.save(out, 'rows', this.#series.count, (series, to) => {
+    const writeRows: WriteItem = (series, to) => {
       for (let row = this.#heads[series]; row >= 0; row = this.#next[row]) {
-        to.varint(series);
+        to.varint(to.series.number(series));
         to.varint(this.#rows[row * this.#width + START]);
         to.varint(this.#rows[row * this.#width + REVISION]);
         this.#set.save(this.#rows, row * this.#width + STATE, to);
       }
-    });
+    };
+    this.#rowsChanged.save(out, 'rows', this.#series.count, writeRows, out.series);
   }
 
   /** After `seriesAdded` was called for every series. Rows of series that are not taken any more are passed over. */

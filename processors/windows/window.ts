@@ -37,6 +37,13 @@ export interface WindowOperator {
   advance(device: number, eventMs: number, emit: (rollup: Rollup) => void): number;
   /** How many windows are open. */
   readonly open: number;
+  /**
+   * The series that have something which will be finished by time, so that they cannot be forgotten now. `isSilent` tells of a device that
+   * it was silent for long enough to be forgotten.
+   */
+  unfinished(keep: (series: number) => void, isSilent: (device: number) => boolean): void;
+  /** The series will be forgotten: a window that no time would finish is given as it is. */
+  end?(series: number, emit: (rollup: Rollup) => void): void;
   save(out: StateWriter): void;
   restore(from: StateReader): void;
 }

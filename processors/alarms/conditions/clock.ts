@@ -81,10 +81,12 @@ export class ClockConditions implements Condition {
    *     units      count, then of each: key of the rule, count of its levels, device, levels
    */
   save(out: StateWriter): void {
-    const heard = [...this.#ahead.keys()].filter((device) => !Number.isNaN(this.#ahead[device]));
+    const heard = [...this.#ahead.keys()].filter(
+      (device) => !Number.isNaN(this.#ahead[device]) && out.devices.has(device),
+    );
     out.varint(heard.length);
     for (const device of heard) {
-      out.varint(device);
+      out.varint(out.devices.number(device));
       out.f64(this.#ahead[device]);
       out.varint(this.#at[device]);
     }
@@ -95,7 +97,7 @@ export class ClockConditions implements Condition {
     for (const { device, r, first } of units) {
       out.text(this.#levels.rules[r].key);
       out.varint(this.#levels.count(first));
-      out.varint(device);
+      out.varint(out.devices.number(device));
       this.#levels.saveUnit(first, out);
     }
   }

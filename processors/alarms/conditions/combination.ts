@@ -106,6 +106,11 @@ export class CombinationConditions implements Condition {
     });
   }
 
+  *needed(): Generator<number> {
+    for (let unit = 0; unit < this.#subjects.length; unit++)
+      if (this.#levels.isBusy(unit) || this.#timers.isSet(unit)) yield this.#subjects[unit].device;
+  }
+
   /** timers: seconds that have passed; units: count, then of each with something to remember: key, device, second of its timer, level */
   save(out: StateWriter): void {
     out.varint(this.#timers.from);
@@ -117,7 +122,7 @@ export class CombinationConditions implements Condition {
     for (const unit of busy) {
       const { r, device } = this.#subjects[unit];
       out.text(this.#levels.rules[r].key);
-      out.varint(device);
+      out.varint(out.devices.number(device));
       out.varint(this.#timers.secondOf(unit));
       this.#levels.saveUnit(unit, out);
     }

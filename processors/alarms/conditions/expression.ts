@@ -221,6 +221,11 @@ export class ExpressionConditions implements Condition {
     });
   }
 
+  /** Devices that stand for groups. */
+  needed(): Iterable<number> {
+    return this.#groups.keys();
+  }
+
   siteOfGroup(device: number): string | null {
     const group = this.#groups.get(device);
     return group?.grouping === 'site' ? group.value : null;
@@ -233,15 +238,16 @@ export class ExpressionConditions implements Condition {
   save(out: StateWriter): void {
     out.varint(this.#groups.size);
     for (const [device, { grouping, value }] of this.#groups) {
-      out.varint(device);
+      out.varint(out.devices.number(device));
       out.text(grouping);
       out.text(value);
     }
-    const units = [...this.#units].sort((a, b) => a.device - b.device || a.r - b.r);
+    const kept = this.#units.filter(({ device }) => out.devices.has(device));
+    const units = kept.sort((a, b) => a.device - b.device || a.r - b.r);
     out.varint(units.length);
     for (const { r, device, first, inputs } of units) {
       out.text(this.#levels.rules[r].key);
-      out.varint(device);
+      out.varint(out.devices.number(device));
       const part = new StateWriter();
       this.#levels.saveUnit(first, part);
       for (const { value, tsMs, offset, index } of inputs) {

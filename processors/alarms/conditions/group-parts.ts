@@ -43,6 +43,11 @@ export class GroupParts {
     return group;
   }
 
+  /** The devices that stand for groups. */
+  devices(): Iterable<number> {
+    return this.#values.keys();
+  }
+
   valueOf(group: number): string | null {
     return this.#values.get(group) ?? null;
   }
@@ -100,7 +105,7 @@ export class GroupParts {
   save(out: StateWriter): void {
     out.varint(this.#values.size);
     for (const [group, value] of this.#values) {
-      out.varint(group);
+      out.varint(out.devices.number(group));
       out.text(value);
     }
   }

@@ -118,10 +118,11 @@ export class MeasuredConditions<Rule extends MeasuredRule> implements Condition 
    *     units    count, then for each: key of its rule, series, how many levels, newest + 1, and a part: its number, levels, measure
    */
   save(out: StateWriter): void {
-    out.varint(this.#units.length);
-    this.#units.forEach(({ series, r, first, measure, value }) => {
+    const units = this.#units.filter(({ series }) => out.series.has(series));
+    out.varint(units.length);
+    units.forEach(({ series, r, first, measure, value }) => {
       out.text(this.#levels.rules[r].key);
-      out.varint(series);
+      out.varint(out.series.number(series));
       out.varint(this.#newest[series] + 1);
       const part = new StateWriter();
       part.f64(value);

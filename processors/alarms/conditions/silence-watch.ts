@@ -8,6 +8,19 @@ import { GAPS_MIN, LEARNING_MS_MIN, usualGap } from './cadence.ts';
 import { GroupParts, type OwnPart } from './group-parts.ts';
 import { type IndexedRule, LevelStates } from './levels.ts';
 import { LivedClock } from './lived-clock.ts';
+import {
+  explainSilence,
+  FIRST,
+  GAPS,
+  HEARD_MS,
+  INDEX,
+  LAST,
+  MEMBERS,
+  NEVER,
+  OFFSET,
+  ROW,
+  USUAL,
+} from './silence-row.ts';
 import { Timers } from './timers.ts';
 
 /** One rule of silence (silence.ts). Units are numbered as they come; `unitOf` finds them by device, or by series for a metric. */
@@ -85,6 +98,10 @@ export class SilenceWatch {
   endFrame(): void {
     this.#lived.advance(this.#context.place.clockMs);
     for (const unit of this.#timers.take(this.#lived.livedMs)) this.#check(unit);
+    this.judgeGroups();
+  }
+
+  judgeGroups(): void {
     if (this.#touched.size === 0) return;
     for (const unit of [...this.#touched].sort((a, b) => a - b)) this.#judgeGroup(unit);
     this.#touched.clear();
@@ -149,7 +166,6 @@ export class SilenceWatch {
     };
   }
 
-  /** What this partition has of a group has turned: the others are told, and the whole is judged. */
   #partTurned(unit: number): void {
     this.#parts?.say(this.#subject[unit], this.#ownPart(unit));
     this.#judgeGroup(unit);
@@ -290,35 +306,38 @@ export class SilenceWatch {
     for (let d = 0; d < this.#groupOf.length; d++) if (this.#groupOf[d] === group) yield d;
   }
 
+  /** Who may yet be found to be silent (condition.ts). Where a member of a group still speaks, nobody misses those who do not. */
+  *needed(sinceMs: number): Generator<number> {
+    const { series, time } = this.#context;
+    const isHeard = (unit: number): boolean => this.#rows[unit * ROW + HEARD_MS] > sinceMs;
+    if (this.#parts !== null) {
+      yield* this.#parts.devices();
+      for (const device of this.#groupOf.keys()) {
+        const group = this.#groupOf[device];
+        if (group >= 0 && !isHeard(this.#unitOf[group])) yield device;
+      }
+      return;
+    }
+    for (let unit = 0; unit < this.#units; unit++) {
+      if (isHeard(unit)) continue;
+      const device = this.#rule.metric === '' ? this.#subject[unit] : series.deviceOf(this.#subject[unit]);
+      const isWatched = this.#rule.metric === '' ? this.#timers.isSet(unit) : time.active(device) > sinceMs;
+      if (isWatched && this.#afterMs(unit) !== Number.POSITIVE_INFINITY) yield device;
+    }
+  }
+
   siteOfGroup(group: number): string | null {
     return this.#rule.by?.kind === 'site' ? (this.#parts?.valueOf(group) ?? null) : null;
   }
 
   explain(device: number): Explanation[] {
-    const { metric, by, name } = this.#rule;
-    const { series } = this.#context;
-    const subject = metric !== '' ? series.find(device, metric) : by === null ? device : this.groupOf(device);
+    const { metric, by } = this.#rule;
+    const subject =
+      metric !== '' ? this.#context.series.find(device, metric) : by === null ? device : this.groupOf(device);
     if (subject < 0 || !this.#isKnown(subject)) return [];
     const unit = this.#unitOf[subject];
-    const afterMs = this.#afterMs(unit);
-    const lastMs = this.#rows[unit * ROW + LAST];
-    if (lastMs === Number.POSITIVE_INFINITY) return [];
-    const learned = this.#rule.afterMs === null ? ', learned from its own cadence' : '';
-    const known = afterMs !== Number.POSITIVE_INFINITY;
-    return [
-      {
-        rule: name,
-        kind: 'silence',
-        metric,
-        lastMs: this.#rows[unit * ROW + HEARD_MS],
-        value: (this.#lived.livedMs - lastMs) / 1000,
-        levels: this.#levels.explain(unit),
-        ...(known ? { deadlineMs: this.#lived.clockAt(lastMs + afterMs) } : {}),
-        note: known
-          ? `silent after ${Math.round(afterMs)} ms${learned}`
-          : `its cadence is not known yet: ${this.#rows[unit * ROW + GAPS]} gaps`,
-      },
-    ];
+    const row = this.#rows.subarray(unit * ROW, (unit + 1) * ROW);
+    return explainSilence(this.#rule, row, this.#afterMs(unit), this.#lived, this.#levels.explain(unit));
   }
 
   /**
@@ -331,18 +350,22 @@ export class SilenceWatch {
   save(out: StateWriter): void {
     this.#lived.save(out);
     out.varint(this.#timers.from);
-    out.varint(this.#units);
-    for (let unit = 0; unit < this.#units; unit++) {
-      out.varint(this.#subject[unit]);
+    const subjects = this.#rule.metric === '' ? out.devices : out.series;
+    const units = Array.from(this.#subject.subarray(0, this.#units).keys()).filter((u) =>
+      subjects.has(this.#subject[u]),
+    );
+    out.varint(units.length);
+    for (const unit of units) {
+      out.varint(subjects.number(this.#subject[unit]));
       for (let i = 0; i < ROW; i++) out.f64(this.#rows[unit * ROW + i]);
       out.varint(this.#timers.secondOf(unit));
       this.#levels.saveUnit(unit, out);
     }
-    const asked = [...this.#groupOf.keys()].filter((device) => this.#groupOf[device] !== UNKNOWN);
+    const asked = [...this.#groupOf.keys()].filter((d) => this.#groupOf[d] !== UNKNOWN && out.devices.has(d));
     out.varint(asked.length);
     for (const device of asked) {
-      out.varint(device);
-      out.varint(this.#groupOf[device] + 1);
+      out.varint(out.devices.number(device));
+      out.varint(this.#groupOf[device] < 0 ? 0 : out.devices.number(this.#groupOf[device]) + 1);
     }
     if (this.#parts === null) return;
     out.varint(this.#silent.size);
@@ -373,16 +396,4 @@ export class SilenceWatch {
   }
 }
 
-const NEVER = -1;
 const UNKNOWN = -2;
-
-/** Lived time when first and last heard, the clock then, the usual gap, how many gaps, place of the last message, members of a group. */
-const FIRST = 0;
-const LAST = 1;
-const HEARD_MS = 2;
-const USUAL = 3;
-const GAPS = 4;
-const OFFSET = 5;
-const INDEX = 6;
-const MEMBERS = 7;
-const ROW = 8;

@@ -1,4 +1,4 @@
-import { type StateReader, StateWriter } from '../../state-bytes.ts';
+import type { StateReader, StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
 import type { FactSubject } from '../shared-facts.ts';
 import type { IndexedRule } from './levels.ts';
@@ -77,6 +77,18 @@ export class SilenceConditions implements Condition {
     return null;
   }
 
+  *needed(sinceMs: number): Generator<number> {
+    for (const watch of this.#rules) yield* watch.needed(sinceMs);
+  }
+
+  deviceForgotten(device: number): void {
+    for (const watch of this.#rules) watch.deviceChanged(device);
+  }
+
+  groupsChanged(): void {
+    for (const watch of this.#rules) watch.judgeGroups();
+  }
+
   explain(device: number): Explanation[] {
     return this.#rules.flatMap((watch) => watch.explain(device));
   }
@@ -86,7 +98,7 @@ export class SilenceConditions implements Condition {
     out.varint(this.#rules.length);
     for (const watch of this.#rules) {
       out.text(watch.key);
-      const part = new StateWriter();
+      const part = out.inside(watch.key);
       watch.save(part);
       out.part(part);
     }

@@ -1,7 +1,7 @@
 import type { ThresholdRule } from '../../../model/alarm.ts';
 import { matcher } from '../../../model/pattern.ts';
 import { withRoom } from '../../columns.ts';
-import { ChangedBlocks } from '../../state-blocks.ts';
+import { ChangedBlocks, type WriteItem } from '../../state-blocks.ts';
 import type { StateReader, StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
 import { type IndexedRule, LevelStates, NORMAL } from './levels.ts';
@@ -116,7 +116,7 @@ export class ThresholdConditions implements Condition {
       out.text(key);
       out.varint(levels.length);
     }
-    this.#changed.save(out, 'series', this.#context.series.count, (series, to) => {
+    const write: WriteItem = (series, to) => {
       to.varint(this.#newest[series] + 1);
       if (this.#newest[series] < 0) return;
       to.f64(this.#value[series]);
@@ -131,7 +131,8 @@ export class ThresholdConditions implements Condition {
         to.varint(this.#levels.ruleOf(first));
         this.#levels.saveUnit(first, to);
       });
-    });
+    };
+    this.#changed.save(out, 'series', this.#context.series.count, write, out.series);
   }
 
   /** After `seriesAdded` was called for every series. States of rules that are still defined in the same way go on; the others start afresh. */
