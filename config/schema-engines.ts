@@ -129,7 +129,7 @@ export const processorsSection = section('Processors turn messages into readings
     100_000_000,
   ).default(2_000_000),
   stateTtlMs: duration(
-    "Series and devices that were not heard of for so long, by the door's time, are forgotten and give their memory back, within another eighth of it; null keeps them for ever. A device that comes back begins as new; what it sends from before its last reading is stored, and too late for windows and rules. Devices with an entry in the registry, and those with an alarm that is not over, are kept. Shorter for ids that come and go, as those of sessions or tags.",
+    "Series and devices that were not heard of for so long, by the door's time, are forgotten and give their memory back, within another eighth of it, when they are at least one in 64 of what a partition knows; null keeps them for ever. A device that comes back begins as new; what it sends from before its last reading is stored, and too late for windows and rules. Devices with an entry in the registry, and those with an alarm that is not over, are kept. Shorter for ids that come and go, as those of sessions or tags.",
     { min: 10 * 60_000, max: 3_650 * DAY_MS },
   )
     .nullable()

@@ -105,6 +105,17 @@ describe('what was not heard of for the time to live', () => {
     }
   });
 
+  it('waits until there are enough of them that it is worth while', () => {
+    const run = new Run(withTtl({ rules: [] }));
+    const speak = (s: number, from: number) =>
+      run.messages(...Array.from({ length: 100 - from }, (_, d) => message(`d${from + d}`, s, { ts: at(s), t: 1 })));
+    speak(0, 0);
+    for (let s = 100; s <= 1000; s += 100) speak(s, 1);
+    expect(sizes(run)).toEqual({ devices: 100, series: 100 });
+    for (let s = 1100; s <= 2000; s += 100) speak(s, 2);
+    expect(sizes(run.restart())).toEqual({ devices: 98, series: 98 });
+  });
+
   it('does not take what it sent before for new: that is too late, stored and flagged', () => {
     const run = new Run(withTtl());
     run.messages(message('a', 0, { ts: at(0), t: 40 }), message('a', 3, { ts: at(3), t: 2 }));

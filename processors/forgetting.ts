@@ -27,7 +27,7 @@ export interface Limits {
  * alarm. Of others that speak, series are kept of which a window has something to finish, and all while the device's own time is so far behind
  * the clock that a reading from before could still be in a window.
  *
- * Null when nobody is.
+ * Null when nobody is, or so few that all the others are not to be written and read again for them; they wait for more.
  */
 export function findSurvivors(state: PartitionState, { ttlMs, horizonMs, clockSkewMaxMs }: Limits): Survivors | null {
   const { series, time, registry, alarms, ledger, lifetimes, windows } = state;
@@ -53,7 +53,9 @@ export function findSurvivors(state: PartitionState, { ttlMs, horizonMs, clockSk
   const kept = { series: new Kept(marks), devices: new Kept(devices) };
   const seriesForgotten = marks.length - kept.series.size;
   const devicesForgotten = devices.length - kept.devices.size;
-  return seriesForgotten + devicesForgotten === 0 ? null : { ...kept, seriesForgotten, devicesForgotten };
+  const forgotten = seriesForgotten + devicesForgotten;
+  const isWorthIt = forgotten > 0 && forgotten * FORGOTTEN_SHARE >= marks.length + devices.length;
+  return !isWorthIt ? null : { ...kept, seriesForgotten, devicesForgotten };
 }
 
 /**
@@ -91,6 +93,9 @@ export function takeLeave(
 function floorOf(sinceMs: number, { horizonMs, clockSkewMaxMs }: Limits): number {
   return sinceMs + clockSkewMaxMs + horizonMs;
 }
+
+/** At least one of so many series and devices is forgotten, or none. */
+const FORGOTTEN_SHARE = 64;
 
 const KEPT = 1;
 /** With all its series, though it speaks. */
