@@ -17,7 +17,7 @@ const POLL_MS = 50;
  * from the first publish until the last reading can be queried.
  */
 export async function pipelineRounds(log: LogName, load: Load, folder: string): Promise<Round[]> {
-  const program = await startProgram(log, folder);
+  const program = await startProgram(log, folder, { settings: load.connections > CROWD ? CROWD_SETTINGS : '' });
   try {
     const rounds: Round[] = [];
     const warm = await blastAndWait(program, load, 'warm', load.warmUpSeconds);
@@ -28,6 +28,10 @@ export async function pipelineRounds(log: LogName, load: Load, folder: string): 
     await program.stop();
   }
 }
+
+/** Warm-up and rounds connect from one address; as many machines would come from many. */
+const CROWD = 1000;
+const CROWD_SETTINGS = 'mqtt: { perAddress: { connectsPerSecondMax: 0, connectionsMax: 100000 } }\n';
 
 export async function oneRound(
   program: RunningProgram,

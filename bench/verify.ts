@@ -25,10 +25,7 @@ export async function verifyStored(ask: Ask, result: BlastResult): Promise<strin
     problems.push(...compare(metric, { rows: count, distinct: count, sum }, stored, unacknowledged > 0));
   }
   for (const [metric, texts] of Object.entries(expected.texts)) {
-    const rows = await ask<{ text: string; n: number }>(
-      `SELECT text, uniqExact(device, ts) AS n FROM sluice.readings WHERE ${where(result, metric)} GROUP BY text`,
-    );
-    const found = new Map(rows.map(({ text, n }) => [text, Number(n)]));
+    const found = await textsOf(ask, result, metric);
     problems.push(...compareTexts(metric, texts, found, unacknowledged > 0));
   }
   const quarantined = await ask<{ n: number }>(
@@ -42,9 +39,26 @@ export async function verifyStored(ask: Ask, result: BlastResult): Promise<strin
 const PARTS_MIN = 8;
 const PART_READINGS_MAX = 1_000_000;
 
+function partsOf({ expected }: BlastResult): number {
+  return Math.max(PARTS_MIN, Math.ceil(expected.messages / PART_READINGS_MAX));
+}
+
+async function textsOf(ask: Ask, result: BlastResult, metric: string): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  const parts = partsOf(result);
+  for (let part = 0; part < parts; part++) {
+    const rows = await ask<{ text: string; n: number }>(
+      `SELECT text, uniqExact(device, ts) AS n FROM sluice.readings
+       WHERE ${where(result, metric)} AND cityHash64(device) % ${parts} = ${part} GROUP BY text`,
+    );
+    for (const { text, n } of rows) found.set(text, (found.get(text) ?? 0) + Number(n));
+  }
+  return found;
+}
+
 async function storedOf(ask: Ask, result: BlastResult, metric: string, final: boolean): Promise<Stored> {
   const all: Stored = { rows: 0, distinct: 0, sum: 0 };
-  const parts = Math.max(PARTS_MIN, Math.ceil(result.expected.messages / PART_READINGS_MAX));
+  const parts = partsOf(result);
   for (let part = 0; part < parts; part++) {
     const [row] = await ask<{ rows: number; distinct: number; sum: number }>(
       `SELECT count() AS rows, uniqExact(device, ts) AS distinct, sum(value) AS sum
