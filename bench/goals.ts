@@ -69,13 +69,14 @@ const GOALS: readonly Goal[] = [
     what: 'PUBACK p99 at half of capacity',
     value: (r) => half(r)?.puback?.p99Ms ?? null,
     ...{ atLeast: 20, aim: 5, more: false, show: milliseconds },
-    bound: 'The door waits for a core while the store merges; a flush to disk is the floor.',
+    bound:
+      'Threads of all roles wait for two cores, the generator’s too; the door’s linger and a flush to disk are the floor.',
   },
   {
     what: 'publish → alarm event at a subscriber, p99 at half of capacity',
     value: (r) => half(r)?.alarm?.p99Ms ?? null,
     ...{ atLeast: 100, aim: 30, more: false, show: milliseconds },
-    bound: 'Two appends that are flushed to disk, and the processor waiting for a core.',
+    bound: 'Two appends that are flushed to disk, and threads of all roles waiting for two cores.',
   },
   {
     what: 'memory of all processes at full speed, without pages of files',

@@ -1,7 +1,7 @@
 import type { AlarmRule, ExpressionRule } from '../model/alarm.ts';
 import { expressionFault, type Reference } from '../model/expressions/expression.ts';
-import { groupWindowsOf, referencesOf, ruleGrouping } from '../model/rule-facts.ts';
-import { alarmExpressionPlace, dependenciesOf } from '../model/rule-order.ts';
+import { groupingOfReferences, groupWindowsOf } from '../model/rule-facts.ts';
+import { alarmExpressionPlace, dependenciesOf, referencesOf } from '../model/rule-order.ts';
 import { clip } from './quantity.ts';
 import type { Add } from './relations-alarms.ts';
 import type { DraftConfig } from './schema.ts';
@@ -11,7 +11,9 @@ export function groupRelations(alarm: AlarmRule, { alarms, windows }: DraftConfi
   if (alarm.kind === 'expression' && isFaulty(alarm)) return;
   const groups = groupWindowsOf(windows);
   const over = (rule: AlarmRule): string =>
-    rule.kind === 'expression' && !isFaulty(rule) ? ruleGrouping(rule, groups) : '';
+    rule.kind === 'expression' && !isFaulty(rule)
+      ? groupingOfReferences(referencesOf(rule), (window) => groups.get(window))
+      : '';
   const key = alarm.kind === 'expression' ? 'when' : [];
   const grouping = over(alarm);
   if (grouping !== '') {

@@ -1,8 +1,8 @@
 import type { AlarmRule } from './alarm.ts';
 import { lifeSettingsOf } from './alarm-life.ts';
-import { compileExpression, type Reference } from './expressions/expression.ts';
+import type { Reference } from './expressions/expression.ts';
 import { groupingOf } from './group-result.ts';
-import { alarmExpressionPlace } from './rule-order.ts';
+import { referencesOf } from './rule-order.ts';
 import type { WindowSpec } from './window.ts';
 
 /** Whether any rule needs to know of other partitions. */
@@ -13,19 +13,13 @@ export function needsFacts(rules: readonly AlarmRule[]): boolean {
   });
 }
 
-/** What the expressions of a rule name; nothing for rules of other kinds. Throws INPUT_INVALID for expressions that are none. */
-export function referencesOf(rule: AlarmRule): Reference[] {
-  if (rule.kind !== 'expression') return [];
-  const place = alarmExpressionPlace(true);
-  return [rule.when, rule.clearWhen]
-    .filter((text) => text !== '')
-    .flatMap((text) => compileExpression(text, place).references);
-}
-
-/** What a rule is over, by the windows that it looks at: site, tag:line and so on; empty for a rule over devices. */
-export function ruleGrouping(rule: AlarmRule, groupWindows: ReadonlyMap<string, string>): string {
-  for (const reference of referencesOf(rule)) {
-    const grouping = reference.kind === 'rollup' ? groupWindows.get(reference.window) : undefined;
+/** What a rule that names these is over, by the windows that it looks at: site, tag:line and so on; empty for a rule over devices. */
+export function groupingOfReferences(
+  references: readonly Reference[],
+  groupingOfWindow: (window: string) => string | undefined,
+): string {
+  for (const reference of references) {
+    const grouping = reference.kind === 'rollup' ? groupingOfWindow(reference.window) : undefined;
     if (grouping !== undefined) return grouping;
   }
   return '';

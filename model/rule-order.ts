@@ -1,19 +1,23 @@
 import type { AlarmRule } from './alarm.ts';
-import { compileExpression, type ExpressionPlace } from './expressions/expression.ts';
+import { compileExpression, type ExpressionPlace, type Reference } from './expressions/expression.ts';
 
 /** What an alarm's expression may name. Without levels it has to be true or false. */
 export function alarmExpressionPlace(levelled: boolean): ExpressionPlace {
   return { allows: ['newest', 'rollup', 'alarm', 'device', 'tag'], gives: levelled ? 'number' : 'boolean' };
 }
 
-/** Names of the rules that a rule looks at, each once. */
-export function dependenciesOf(rule: AlarmRule): string[] {
-  if (rule.kind === 'combination') return [...new Set(rule.of.map((name) => name.replace(/^!/, '')))];
+/** What the expressions of a rule name; nothing for rules of other kinds. Throws for expressions that are none. */
+export function referencesOf(rule: AlarmRule): Reference[] {
   if (rule.kind !== 'expression') return [];
   const place = alarmExpressionPlace(true);
   const texts = [rule.when, rule.clearWhen].filter((text) => text !== '');
-  const found = texts.flatMap((text) => compileExpression(text, place).references);
-  return [...new Set(found.flatMap((reference) => (reference.kind === 'alarm' ? [reference.rule] : [])))];
+  return texts.flatMap((text) => compileExpression(text, place).references);
+}
+
+/** Names of the rules that a rule looks at, each once. */
+export function dependenciesOf(rule: AlarmRule): string[] {
+  if (rule.kind === 'combination') return [...new Set(rule.of.map((name) => name.replace(/^!/, '')))];
+  return [...new Set(referencesOf(rule).flatMap((reference) => (reference.kind === 'alarm' ? [reference.rule] : [])))];
 }
 
 /**

@@ -65,6 +65,7 @@ alarms:
     expect(muted.filter(({ rule, suppressed }) => rule === 'silent' && suppressed === '')).toEqual([]);
     kill9((await site.pids()).get('processor') as number);
     await eventually('the devices are back', async () => {
+      // The door may not be back; devices try again.
       await speak().catch(() => {});
       return (await rows()).every(({ state }) => state === 'cleared');
     });

@@ -63,7 +63,12 @@ export const ENGINE_CASES: readonly EngineCase[] = [
     ...sized(3000),
   },
   { name: 'count of 100', windows: [{ name: 'count', kind: 'count', count: 100 }], alarms: [], ...sized(3000) },
-  { name: 'sliding 1m', windows: [{ name: 'sliding', kind: 'sliding', sizeMs: '1m' }], alarms: [], ...sized(3000) },
+  ...['10s', '1m', '10m'].map((sizeMs) => ({
+    name: `sliding ${sizeMs}`,
+    windows: [{ name: 'sliding', kind: 'sliding', sizeMs }],
+    alarms: [],
+    ...sized(3000),
+  })),
   ...['stddev', 'rate', 'time_avg', 'p99', 'distinct'].map((aggregate) => ({
     name: `1 window with ${aggregate}`,
     windows: [{ ...TUMBLING, aggregates: [aggregate] }],

@@ -5,11 +5,11 @@ import { FrameReader } from '../../model/frame.ts';
 import { silentLogger } from '../../model/logger.ts';
 import { partitionOf } from '../../model/partition.ts';
 import { ALARMS, TELEMETRY } from '../../model/topics.ts';
-import { WINDOW_DEFAULTS } from '../../model/window.ts';
 import { DECODE_LIMITS } from '../decode/decoder.ts';
 import { type Processor, type ProcessorOptions, startProcessor } from '../processor.ts';
 import { MemoryCheckpoints, MemoryLog, MemoryStore } from './memory.ts';
 import type { NativeRow } from './native-rows.ts';
+import { rule, window } from './run.ts';
 import { troubledFrames } from './scenario.ts';
 
 export const workerFile = pathToFileURL(join(process.cwd(), 'dist/processors/worker.js'));
@@ -22,52 +22,17 @@ export const pipeline = {
   ledgerMs: 10_000,
   seq: 'seq',
   windows: [
-    {
-      ...WINDOW_DEFAULTS,
-      kind: 'tumbling',
-      name: '5s',
-      sizeMs: 5000,
-      metrics: [],
-      outOfOrderMs: 1000,
-      allowedLatenessMs: 10_000,
-    },
-    {
-      ...WINDOW_DEFAULTS,
-      kind: 'tumbling',
-      name: '20s',
-      sizeMs: 20_000,
-      metrics: ['t'],
-      outOfOrderMs: 0,
-      allowedLatenessMs: 0,
-    },
+    window({ name: '5s', sizeMs: 5000, outOfOrderMs: 1000, allowedLatenessMs: 10_000 }),
+    window({ name: '20s', sizeMs: 20_000, metrics: ['t'] }),
   ],
   rules: [
-    {
-      kind: 'threshold',
-      name: 'hot',
-      metric: 't',
-      devices: [],
-      above: 30,
-      below: null,
-      clear: 25,
-      forMs: 0,
-      severity: 'major',
-      message: '{device} {metric} {value} > {threshold}',
-    },
-    {
-      kind: 'threshold',
-      name: 'dry',
-      metric: 'h',
-      devices: ['d*'],
-      above: null,
-      below: 40,
-      clear: 60,
-      forMs: 2000,
-      severity: 'minor',
-      message: 'dry',
-    },
+    rule(),
+    rule({
+      ...{ name: 'dry', metric: 'h', devices: ['d*'], above: null, below: 40, clear: 60 },
+      ...{ forMs: 2000, severity: 'minor', message: 'dry' },
+    }),
   ],
-} as const satisfies Partial<ProcessorOptions>;
+} satisfies Partial<ProcessorOptions>;
 
 export const PARTITIONS = 2;
 /** Two devices for each partition. */

@@ -7,6 +7,7 @@ import {
 } from '../../../model/expressions/expression.ts';
 import { matcher } from '../../../model/pattern.ts';
 import type { Rollup } from '../../../model/rollup.ts';
+import { groupingOfReferences } from '../../../model/rule-facts.ts';
 import { alarmExpressionPlace } from '../../../model/rule-order.ts';
 import { type StateReader, StateWriter } from '../../state-bytes.ts';
 import type { Condition, ConditionContext, Explanation } from '../condition.ts';
@@ -346,10 +347,7 @@ function compile(rule: ExpressionRule, index: number, { groupWindows }: Conditio
     });
   const whenInputs = inputsOf(when);
   const clearInputs = inputsOf(clearWhen);
-  const grouping = references.reduce(
-    (found, one) => (one.kind === 'rollup' ? (groupWindows.get(one.window)?.grouping ?? found) : found),
-    '',
-  );
+  const grouping = groupingOfReferences(references, (window) => groupWindows.get(window)?.grouping);
   return {
     rule,
     index,
