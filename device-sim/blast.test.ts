@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type BlastResult, blast } from './blast.ts';
 import { startBroker, type TestBroker } from './broker.fixture.ts';
 
@@ -15,6 +15,8 @@ async function broker(options: Parameters<typeof startBroker>[0] = {}): Promise<
 afterEach(async () => {
   for (const b of brokers.splice(0)) await b.stop();
 });
+
+const WAIT = { timeout: 100_000, interval: 5 };
 
 /** What the broker was given, added up as the result says it. A message that came twice counts once. */
 function received({ messages }: TestBroker): { readings: number; sums: Record<string, number>; doubles: number } {
@@ -111,7 +113,7 @@ describe('blast', () => {
   it('tells what was acknowledged when the broker goes away', async () => {
     const b = await broker();
     const running = blast({ url: b.url, connections: 4, durationMs: 5_000, drainMs: 200 });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await vi.waitUntil(() => new Set(b.messages.map((m) => m.client)).size === 4, WAIT);
     await b.stop();
     const result = await running;
     expect(result.closed.length).toBe(4);
@@ -137,7 +139,7 @@ describe('blast', () => {
     const b = await broker();
     const options = { connections: 3, messages: 6_000, ratePerSecond: 5_000, window: 64, reconnect: true };
     const running = blast({ url: b.url, ...options });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await vi.waitUntil(() => new Set(b.messages.map((m) => m.client)).size === 3, WAIT);
     await b.stop();
     await new Promise((resolve) => setTimeout(resolve, 900));
     await b.start();

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { startBroker, type TestBroker } from './broker.fixture.ts';
 import { Fleet, type PublishEvent } from './fleet.ts';
 import { type SimulateProgress, simulate } from './simulate.ts';
@@ -13,6 +13,7 @@ afterEach(async () => {
   for (const b of brokers.splice(0)) await b.stop();
 });
 
+const WAIT = { timeout: 100_000, interval: 5 };
 const START_MS = Date.UTC(2026, 5, 1, 12);
 
 /** The publishes of a plan within a time. */
@@ -54,12 +55,15 @@ describe('simulate', () => {
       devices: 10,
       rateHz: 10,
       signal: stop.signal,
-      onProgress: (progress) => seen.push({ ...progress }),
+      onProgress: (progress) => {
+        seen.push({ ...progress });
+        if (progress.acknowledged > 80) stop.abort();
+      },
     });
-    setTimeout(() => stop.abort(), 1300);
     const result = await running;
+    const seconds = (Date.now() - before) / 1000;
     expect(result.published).toBeGreaterThan(80);
-    expect(result.published).toBeLessThanOrEqual(10 * 10 * 2);
+    expect(result.published).toBeLessThanOrEqual(10 * 10 * (seconds + 1));
     expect(result.acknowledged).toBe(result.published);
     expect(seen.some((p) => p.connected === 10)).toBe(true);
     for (const { payload } of b.messages) {
@@ -73,7 +77,7 @@ describe('simulate', () => {
     const b = await broker({ loseAcks: (n) => n % 97 === 0 && n < 1500 });
     const fleet = { scenario: 'factory', devices: 6, seed: 4, rateHz: 5 };
     const running = simulate({ url: b.url, ...fleet, startMs: START_MS, durationMs: 60_000, speed: 30 });
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await vi.waitUntil(() => new Set(b.messages.map((m) => m.client)).size === 6 && b.messages.length > 300, WAIT);
     await b.stop();
     await new Promise((resolve) => setTimeout(resolve, 300));
     await b.start();
@@ -140,8 +144,14 @@ describe('simulate', () => {
     const right = await simulate({ ...options, credentials: (device) => ({ username: device, password: 'secret' }) });
     expect(right.acknowledged).toBe(2);
     const stop = new AbortController();
-    setTimeout(() => stop.abort(), 300);
-    const wrong = await simulate({ ...options, credentials: { username: 'u', password: 'no' }, signal: stop.signal });
+    const wrong = await simulate({
+      ...options,
+      credentials: { username: 'u', password: 'no' },
+      signal: stop.signal,
+      onProgress: ({ trouble }) => {
+        if (trouble !== null) stop.abort();
+      },
+    });
     expect(wrong.acknowledged).toBe(0);
     expect(wrong.pending).toBe(2);
     expect(wrong.trouble).toMatch(/refused|authorized/i);
