@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client } from 'aedes';
+import { Aedes, type AedesPublishPacket, type Client } from 'aedes';
 import type { Logger } from '../model/logger.ts';
 import { type BoundableStore, boundSessionStore } from './bounded-store.ts';
 import type { BrokerPeer, BrokerStream } from './broker-stream.ts';
@@ -23,24 +23,10 @@ export interface BrokerMessage {
   retain: boolean;
 }
 
-/** A client as the broker knows it. */
-export interface BrokerClient {
-  id: string;
-  clean: boolean;
-  /** False for a will, which has no packet, once the client is gone. */
-  closed: boolean;
-}
-
 /** What the door decides for the broker. `Peer` is the door's side of a client's stream. */
 export interface BrokerHooks<Peer extends BrokerPeer> {
-  authenticate(
-    peer: Peer,
-    client: BrokerClient,
-    username: string | undefined,
-    password: Buffer | undefined,
-  ): Promise<{ granted: true } | { granted: false; returnCode: number; reason: string }>;
   /** The client has its CONNACK and may be served. */
-  ready(peer: Peer, client: BrokerClient): void;
+  ready(peer: Peer): void;
   /**
    * Decides about a message before the broker acknowledges it, and may take its time. `peer` is null for the will of a client
    * that is gone for good; `packetId` is undefined for wills. An error refuses it.
@@ -93,6 +79,8 @@ export interface BrokerHeld {
 type Publish = Parameters<Aedes['publish']>[0];
 type Published = (error?: Error) => void;
 
+const COMING_AND_GOING = /^\$SYS\/[^/]+\/(new|disconnect)\/clients$/;
+
 /** Aedes with a count of who is subscribed to telemetry, and with messages in order. */
 class OrderedAedes extends Aedes {
   filters: TelemetryFilters | null = null;
@@ -129,6 +117,11 @@ class OrderedAedes extends Aedes {
    */
   override publish(packet: Publish, ...rest: unknown[]): void {
     const [client, done] = (rest.length === 2 ? rest : [null, rest[0]]) as [Client | null, Published | undefined];
+    // That a client came or went is for other brokers, of which there are none; nobody here may read it (access.ts).
+    if (COMING_AND_GOING.test(packet.topic)) {
+      done?.();
+      return;
+    }
     this.#waiting.push(() => {
       const handedOut = (): void => {
         if (this.#handedOut !== handedOut) return;
@@ -203,29 +196,21 @@ export async function startBroker<Peer extends BrokerPeer>(
     // The door sees for itself who does not read (wire.ts); this one would also cut off who reads slowly, but reads.
     drainTimeout: 10 * limits.subscriberStallMsMax,
     maxTopicLevels: Math.min(limits.topicLevelsMax, 100),
-    authenticate(client, username, password, done) {
-      hooks.authenticate(peerOf(client), client, username, password).then(
-        (answer) => {
-          if (!answer.granted) {
-            done(refusal(answer.reason, answer.returnCode), null);
-            return;
-          }
-          const { present, ids } = sessions.begin(client.id, client.clean);
-          if (client.clean) queues.forget(client.id);
-          peerOf(client).sessionPresent = present;
-          deliverBy(
-            client,
-            new Delivery(client as unknown as Subscriber, ids, {
-              queue: store,
-              room: new SendQueue(sendQueues),
-              mayReceive: (topic) => hooks.mayReceive(peerOf(client), topic),
-              dropped: () => hooks.notKept('QoS 0 message dropped', client.id, 'it reads what it is sent too slowly'),
-            }),
-          );
-          done(null, true);
-        },
-        (error: Error) => done(refusal(error.message, 3), null),
+    // Only clients that were let in come as far as this.
+    authenticate(client, _username, _password, done) {
+      const { present, ids } = sessions.begin(client.id, client.clean);
+      if (client.clean) queues.forget(client.id);
+      peerOf(client).sessionPresent = present;
+      deliverBy(
+        client,
+        new Delivery(client as unknown as Subscriber, ids, {
+          queue: store,
+          room: new SendQueue(sendQueues),
+          mayReceive: (topic) => hooks.mayReceive(peerOf(client), topic),
+          dropped: () => hooks.notKept('QoS 0 message dropped', client.id, 'it reads what it is sent too slowly'),
+        }),
       );
+      done(null, true);
     },
     authorizePublish(client, packet, done) {
       const message = toMessage(packet);
@@ -254,7 +239,7 @@ export async function startBroker<Peer extends BrokerPeer>(
   aedes.on('clientReady', (client) => {
     // What its former connection was sent while it was taken over.
     if (client.clean) queues.forget(client.id);
-    hooks.ready(peerOf(client), client);
+    hooks.ready(peerOf(client));
   });
   aedes.on('unsubscribe', (filters, client) => hooks.unsubscribed(peerOf(client), filters));
   // Without a listener an error of the session store would end the process.
@@ -315,8 +300,4 @@ function toMessage(packet: {
 
 function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, length);
-}
-
-function refusal(message: string, returnCode: number): AuthenticateError {
-  return Object.assign(new Error(message), { returnCode }) as AuthenticateError;
 }

@@ -1,5 +1,5 @@
 import type { DoorLimits } from './limits.ts';
-import { RETURN_CODE, readUint16 } from './mqtt-bytes.ts';
+import { lengthBytesOf, PACKET, RETURN_CODE, readUint16, writeLength, writeText } from './mqtt-bytes.ts';
 import { textProblem, topicProblem } from './packet-guard.ts';
 
 /**
@@ -11,11 +11,27 @@ import { textProblem, topicProblem } from './packet-guard.ts';
  *     client id [will topic, will message] [user name] [password]      each with a length of 2 bytes
  */
 export type ConnectVerdict =
-  | { kind: 'accept'; keepAliveSeconds: number; keepAliveAt: number; willTopic: string | null }
+  | { kind: 'accept'; request: ConnectRequest }
   /** The packet is proper, but the client is told no with a return code. */
   | { kind: 'answer'; returnCode: number; reason: string }
   /** The packet is broken: the connection is closed without a word [MQTT-3.1.4-1]. */
   | { kind: 'refuse'; reason: string };
+
+/** What a client asks for. */
+export interface ConnectRequest {
+  /** 4 (MQTT 3.1.1) or 3 (3.1). */
+  level: number;
+  flags: number;
+  /** Empty when the client leaves it to the server. */
+  clientId: string;
+  clean: boolean;
+  keepAliveSeconds: number;
+  willTopic: string | null;
+  username: string | undefined;
+  password: Buffer | undefined;
+  /** Where in the packet the client id ends, and will, user name and password begin. */
+  clientIdEnd: number;
+}
 
 const FLAG = { reserved: 1, clean: 2, will: 4, willQos: 24, willRetain: 32, password: 64, username: 128 } as const;
 
@@ -42,24 +58,54 @@ export function judgeConnect(
   const flags = bytes[fields.at + 1];
   const flagProblem = flagsProblem(flags);
   if (flagProblem !== null) return refuse(flagProblem);
-  const keepAliveAt = fields.at + 2;
+  const keepAliveSeconds = readUint16(bytes, fields.at + 2);
   fields.at += 4;
   const clientId = fields.text('client id');
+  const clientIdEnd = fields.at;
   const willTopic = (flags & FLAG.will) !== 0 ? fields.willTopic(limits) : null;
   const willFrom = (flags & FLAG.will) !== 0 ? fields.skip('will message') : -1;
   const willBytes = willFrom < 0 ? 0 : fields.at - willFrom;
-  if ((flags & FLAG.username) !== 0) fields.text('user name');
-  if ((flags & FLAG.password) !== 0) fields.skip('password');
+  const username = (flags & FLAG.username) !== 0 ? fields.text('user name') : undefined;
+  const passwordFrom = (flags & FLAG.password) !== 0 ? fields.skip('password') : -1;
+  const passwordEnd = fields.at;
   if (fields.problem === null && fields.at !== end) fields.problem = `CONNECT has ${end - fields.at} bytes too many`;
   if (fields.problem !== null) return refuse(fields.problem);
-  const idProblem = clientIdProblem(clientId, level, (flags & FLAG.clean) !== 0, limits);
+  const clean = (flags & FLAG.clean) !== 0;
+  const idProblem = clientIdProblem(clientId, level, clean, limits);
   if (idProblem !== null) return { kind: 'answer', returnCode: RETURN_CODE.identifierRejected, reason: idProblem };
   if (willBytes > limits.willBytesMax) {
     const reason = `the will has ${willBytes} bytes, at most ${limits.willBytesMax} are taken; see mqtt.willBytesMax`;
     return { kind: 'answer', returnCode: RETURN_CODE.notAuthorized, reason };
   }
-  return { kind: 'accept', keepAliveSeconds: readUint16(bytes, keepAliveAt), keepAliveAt, willTopic };
+  const password = passwordFrom < 0 ? undefined : Buffer.from(bytes.subarray(passwordFrom, passwordEnd));
+  const request = { level, flags, clientId, clean, keepAliveSeconds, willTopic, username, password, clientIdEnd };
+  return { kind: 'accept', request };
 }
+
+/**
+ * The CONNECT by which the broker gets to know a client that was let in: under this id, and without a keep-alive, since the
+ * broker sees neither the lane's packets nor our pauses. `rest` is what follows the client id.
+ */
+export function connectFor(clientId: string, level: number, flags: number, rest: Uint8Array): Buffer {
+  const name = level === 3 ? 'MQIsdp' : 'MQTT';
+  const remaining = 2 + name.length + 4 + 2 + Buffer.byteLength(clientId) + rest.length;
+  const out = Buffer.allocUnsafe(1 + lengthBytesOf(remaining) + remaining);
+  out[0] = PACKET.connect << 4;
+  let at = writeLength(out, 1, remaining);
+  at = writeText(out, at, name);
+  out[at++] = level;
+  out[at++] = flags;
+  out.writeUInt16BE(0, at);
+  out.set(rest, writeText(out, at + 2, clientId));
+  return out;
+}
+
+/** The same for one who has neither a will nor a session to keep. */
+export function plainConnectFor(clientId: string): Buffer {
+  return connectFor(clientId, 4, FLAG.clean, NOTHING);
+}
+
+const NOTHING = new Uint8Array(0);
 
 function refuse(reason: string): ConnectVerdict {
   return { kind: 'refuse', reason };
@@ -75,8 +121,13 @@ function flagsProblem(flags: number): string | null {
   return null;
 }
 
+/** Of a client id, characters (MQTT 3.1, section 3.1). */
+const ID_LENGTH_MAX_31 = 23;
+
 function clientIdProblem(clientId: string, level: number, clean: boolean, limits: DoorLimits): string | null {
   if (clientId === '' && (!clean || level === 3)) return 'an empty client id needs MQTT 3.1.1 and a clean session'; // [MQTT-3.1.3-8]
+  if (level === 3 && clientId.length > ID_LENGTH_MAX_31)
+    return `the client id has ${clientId.length} characters, at most ${ID_LENGTH_MAX_31} are taken in MQTT 3.1`;
   const bytes = Buffer.byteLength(clientId);
   if (bytes > limits.clientIdBytesMax)
     return `the client id has ${bytes} bytes, at most ${limits.clientIdBytesMax} are taken`;

@@ -48,14 +48,20 @@ class Bench {
   readonly reasons: string[] = [];
   readonly connection: Connection;
   passed = Buffer.alloc(0);
+  /** The CONNECTs among it. */
+  readonly connects: Buffer[] = [];
   /** Given to the broker once there is a CONNECT. */
   stream: BrokerStream<Connection> | undefined;
 
-  constructor(overrides: LimitOverrides = {}) {
+  readonly #known: boolean;
+
+  /** `known`: the broker has to know the client from the start. */
+  constructor(overrides: LimitOverrides = {}, known = false) {
+    this.#known = known;
     const limits = doorLimits(overrides);
     const pressure = new Pressure(1 << 24);
     const options = { lingerMs: 0, frameBytesMax: 65_536, inFlightBytesMax: 1 << 24, tickMs: 1000 };
-    this.connection = new Connection(this.wire, 'test', true, {
+    this.connection = new Connection(this.wire, 'test', {
       batcher: new Batcher(this.log, options, pressure, this.clock, silentLogger),
       pressure,
       filters: new TelemetryFilters(),
@@ -64,9 +70,21 @@ class Bench {
       partials: new PartialPackets(limits.total.partialBytesMax),
       clock: this.clock,
       counters: this.counters,
+      admit: async (connection, { clientId }) => {
+        Object.assign(connection, { clientId, principal: { name: '', device: null } });
+        return { granted: true, needsBroker: known };
+      },
       serve: (stream) => {
         this.stream = stream;
         stream.on('data', (chunk: Buffer) => {
+          if (chunk[0] >>> 4 === 1) {
+            this.connects.push(chunk);
+            setImmediate(() => {
+              this.connection.brokerWrites([Buffer.from([0x20, 2, 0, 0])], () => {});
+              this.connection.accepted();
+            });
+            return;
+          }
           this.passed = Buffer.concat([this.passed, chunk]);
           const acknowledged = chunk[0] >>> 4 === 3 && (chunk[0] & 6) > 0;
           if (acknowledged) setImmediate(() => this.connection.slowTelemetryDone());
@@ -86,11 +104,11 @@ class Bench {
     const connect = { cmd: 'connect', clientId: 'd1', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive };
     this.wire.push(generate(connect as Packet));
     await this.drained();
+    expect(acksIn(this.wire.written)).toEqual({ ids: [], pongs: 0, connacks: 1 });
+    this.wire.written = Buffer.alloc(0);
+    expect(this.connects.length).toBe(this.#known ? 1 : 0);
     // The broker is given the same CONNECT without a keep-alive, which is the connection's affair.
-    expect(this.passed.equals(generate({ ...connect, keepalive: 0 } as Packet))).toBe(true);
-    this.passed = Buffer.alloc(0);
-    this.connection.principal = { name: '', device: null };
-    this.connection.accepted('d1', true);
+    if (this.#known) expect(this.connects[0].equals(generate({ ...connect, keepalive: 0 } as Packet))).toBe(true);
     return this;
   }
 
@@ -139,8 +157,9 @@ describe('a connection', () => {
       fc.asyncProperty(
         fc.array(step, { minLength: 1, maxLength: 30 }),
         fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 40 }),
-        async (steps, cuts) => {
-          const bench = await new Bench().accept();
+        fc.boolean(),
+        async (steps, cuts, known) => {
+          const bench = await new Bench({}, known).accept();
           const bytes = Buffer.concat(steps.map((s) => s.bytes));
           for (let at = 0, i = 0; at < bytes.length; i++) {
             const take = cuts[i % cuts.length];
@@ -160,9 +179,12 @@ describe('a connection', () => {
           ).toEqual(logged.sort());
           const broker = steps.filter((s) => s.logged === undefined && !s.pong);
           expect(bench.passed.equals(Buffer.concat(broker.map((s) => s.bytes)))).toBe(true);
+          // The broker gets to know the client once, when there is something for it.
+          expect(bench.connects.length).toBe(known || broker.length > 0 ? 1 : 0);
           expect(acksIn(bench.wire.written)).toEqual({
             ids: steps.filter((s) => s.ack !== undefined).map((s) => s.ack),
             pongs: steps.filter((s) => s.pong).length,
+            connacks: 0,
           });
         },
       ),
@@ -187,7 +209,7 @@ describe('a connection', () => {
   });
 
   it('counts the lane’s packets for the keep-alive, and closes who is silent for one and a half times of it', async () => {
-    const bench = await new Bench().accept(10);
+    const bench = await new Bench({}, true).accept(10);
     for (let i = 1; i <= 10; i++) {
       bench.clock.advance(9000);
       bench.connection.sweep(bench.clock.nowMs());
@@ -240,7 +262,7 @@ describe('a connection', () => {
         const due = Math.min(45, 10 + 10 * second);
         expect([due, Math.min(45, due + 1)]).toContain(n);
       }
-      expect(acksIn(bench.wire.written)).toEqual({ ids: all.map((_, i) => i + 1), pongs: 1 });
+      expect(acksIn(bench.wire.written)).toEqual({ ids: all.map((_, i) => i + 1), pongs: 1, connacks: 0 });
       expect(bench.reasons).toEqual([]);
     }
   });
@@ -311,15 +333,17 @@ describe('a connection', () => {
   });
 });
 
-/** Reads what the door itself writes: PUBACK and PINGRESP. Anything else is a broken stream. */
-function acksIn(bytes: Buffer): { ids: number[]; pongs: number } {
+/** Reads what the door itself writes, and SUBACKs: anything else is a broken stream. */
+function acksIn(bytes: Buffer): { ids: number[]; pongs: number; connacks: number } {
   const ids: number[] = [];
   let pongs = 0;
+  let connacks = 0;
   for (let at = 0; at < bytes.length; ) {
     if (bytes[at] === 0xd0) {
       pongs++;
       at += 2;
     } else if (bytes[at] === 0x20) {
+      connacks++;
       at += 4;
     } else if (bytes[at] === 0x90) {
       at += 5;
@@ -329,5 +353,5 @@ function acksIn(bytes: Buffer): { ids: number[]; pongs: number } {
       at += 4;
     }
   }
-  return { ids, pongs };
+  return { ids, pongs, connacks };
 }

@@ -1,111 +1,93 @@
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../model/clock.ts';
 import type { SluiceError } from '../model/errors.ts';
 import type { Principal } from './access.ts';
-import { type BrokerPeer, BrokerStream } from './broker-stream.ts';
-import type { ClientRate, ClientRates } from './client-rates.ts';
-import { judgeConnect } from './connect-guard.ts';
-import { ExpressLane, type LaneParts } from './express-lane.ts';
-import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16, withSessionPresent } from './mqtt-bytes.ts';
+import { BrokerEnd } from './broker-end.ts';
+import type { BrokerPeer } from './broker-stream.ts';
+import type { ClientRate } from './client-rates.ts';
+import { type ConnectRequest, connectFor, judgeConnect, plainConnectFor } from './connect-guard.ts';
+import type { ConnectionParts, Welcome } from './connection-parts.ts';
+import { overdue } from './deadlines.ts';
+import { ExpressLane } from './express-lane.ts';
+import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
 import type { AckReceiver, OpenFrame } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
-import { type PartialHolder, PartialPacket, type PartialPackets } from './partial-packets.ts';
+import { type PartialHolder, PartialPacket } from './partial-packets.ts';
 import type { Relievable } from './pressure.ts';
-import { SubscriptionRequests } from './subscription-requests.ts';
 import { PAUSE, Wire, type WireOwner } from './wire.ts';
-
-/** What a connection needs of the door. */
-export interface ConnectionParts extends LaneParts {
-  clock: Clock;
-  rates: ClientRates;
-  partials: PartialPackets;
-  counters: { bytesReceived: number; packetsRefused: number };
-  serve(stream: BrokerStream<Connection>): void;
-  released(connection: Connection, packetId: number): void;
-  /** The connection ends for a reason that an operator may want to know. */
-  closing(connection: Connection, reason: string): void;
-  closed(connection: Connection): void;
-}
 
 /** What a client sent before it hung up is given this long to be worked off. */
 const READ_OUT_MS = 10_000;
+/** It accepts. */
+const CONNACK = connack(0);
 /** Of the first byte of a PUBLISH. */
 const QOS_BITS = 6;
 
 /**
- * One client: its socket on one side, the broker's stream on the other, and the express lane between them.
+ * One client: its socket on one side, its end in the broker on the other, and the express lane between them.
  *
- *     fresh ──CONNECT──▶ connecting ──accepted by the broker──▶ ready ──DISCONNECT──▶ leaving
- *       └────────────────────┴───────────────┴── refused, lost, taken over ──▶ closed ◀──┘
+ *     fresh ──CONNECT──▶ connecting ──let in, known to the broker if it needs it──▶ ready ──DISCONNECT──▶ leaving
+ *       └────────────────────┴───────────────┴── refused, lost, taken over ──▶ closed ◀────────────────────┘
  *
  * While connecting nothing further is read. When ready, PUBLISHes are offered to the express lane, and everything that it
  * does not take goes to the broker untouched, except PINGREQ: that is answered here, so that a client is not thought dead
- * because the broker waits for the log.
+ * because the broker waits for the log. Most clients never send anything else, so the broker gets to know one without a will or
+ * a session to keep with its first such packet (broker-end.ts).
  */
 export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialHolder, WireOwner {
   readonly remote: string;
-  readonly loopback: boolean;
   /** Under which key the QoS 2 handshakes of its session are kept. */
   session = '';
-  /** Set when the broker has accepted the client. */
+  /** Set with `principal`, when it is let in. */
   clientId = '';
-  clean = true;
   principal: Principal | null = null;
-  willTopic: string | null = null;
   sessionPresent = false;
   /** Why it was ended, if not by the client. */
   reason: string | null = null;
-  /** True once the broker has accepted the client, until it is closed. */
+  /** True once the client may be served, until it is closed. */
   ready = false;
+  closed = false;
   readonly #wire: Wire;
   readonly #parts: ConnectionParts;
   readonly #scanner: PacketScanner;
-  readonly #stream: BrokerStream<Connection>;
+  /** Null while there is nothing that only the broker can do for this client. */
+  #broker: BrokerEnd<Connection> | null = null;
+  /** The broker knows the client, or is about to. */
+  known = false;
   #phase: 'fresh' | 'connecting' | 'ready' | 'leaving' | 'closed' = 'fresh';
-  readonly #requests = new SubscriptionRequests();
   #lane: ExpressLane | null = null;
   /** Chunks that came while the scanner could not go on. */
-  #stash: Uint8Array[] = [];
+  #stash: Uint8Array[] | null = null;
   #scanning = false;
   /** The packet that the scanner stands at was not dealt with yet. */
   #again = false;
-  #brokerEnded = false;
   /** The chunk at hand brought telemetry, so its socket is one to pause when the door is full. */
   #brought = false;
-  /** Anything has come. */
-  #heard = false;
-  #openedMs: number;
   #keepAliveMs = 0;
   #rate: ClientRate | null = null;
   /** QoS 1 messages that the lane has taken and not acknowledged. */
   #inFlight = 0;
   readonly #partial: PartialPacket;
 
-  constructor(stream: Duplex, remote: string, loopback: boolean, parts: ConnectionParts) {
+  constructor(stream: Duplex, remote: string, parts: ConnectionParts) {
     this.#wire = new Wire(stream, parts.limits, parts.clock);
     this.remote = remote;
-    this.loopback = loopback;
     this.#parts = parts;
     this.#scanner = new PacketScanner(parts.limits.connectPacketBytesMax);
     this.#partial = new PartialPacket(parts.partials, this);
-    this.#openedMs = this.#wire.heardMs;
-    this.#stream = new BrokerStream<Connection>(this);
     this.#wire.open(this);
   }
 
   onChunk(chunk: Uint8Array): void {
     this.#parts.counters.bytesReceived += chunk.length;
     if (this.#phase === 'closed' || this.#phase === 'leaving') return;
-    if (!this.#heard) {
-      this.#heard = true;
-      // Other protocols are told from the first byte; their next ones would only look like a long packet to wait for.
-      if (chunk[0] !== PACKET.connect << 4) {
-        this.#refuse('the first packet is not a CONNECT'); // [MQTT-3.1.0-1]
-        return;
-      }
+    // Other protocols are told from the first byte; their next ones would only look like a long packet to wait for.
+    if (this.#phase === 'fresh' && this.#scanner.heldBytes === 0 && chunk[0] !== PACKET.connect << 4) {
+      this.#refuse('the first packet is not a CONNECT'); // [MQTT-3.1.0-1]
+      return;
     }
-    if (this.#scanning || this.#wire.pausedFor(PAUSE.hold) || this.#stash.length > 0) {
+    if (this.#scanning || this.#wire.pausedFor(PAUSE.hold) || this.#stash !== null) {
+      this.#stash ??= [];
       this.#stash.push(chunk);
       return;
     }
@@ -127,13 +109,13 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       }
       if (scanner.problem !== null && this.#reading()) this.#refuse(scanner.problem);
       if (this.#wire.pausedFor(PAUSE.hold) || !this.#reading()) break;
-      const chunk = this.#stash.shift();
+      const chunk = this.#stash?.shift();
       if (chunk === undefined) break;
       scanner.feed(chunk);
     }
     this.#scanning = false;
-    if (!this.#reading()) this.#stash.length = 0;
-    else this.#endBroker();
+    if (!this.#reading() || this.#stash?.length === 0) this.#stash = null;
+    if (this.#reading()) this.#endBroker();
     this.#partial.note(this.#reading() ? scanner.heldBytes : 0, packets > 0, this.#wire.heardMs);
     if (this.#inFlight >= this.#parts.limits.perClient.inFlightMessagesMax) this.#wire.pause(PAUSE.inFlight);
     if (this.#brought && this.#parts.pressure.full && this.#phase === 'ready') {
@@ -172,14 +154,20 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       return;
     }
     const request = type === PACKET.subscribe || type === PACKET.unsubscribe;
-    if ((type === PACKET.disconnect && this.#lane!.brokerBusy) || (request && this.#requests.pending)) {
-      this.#holdPacket();
+    if ((type === PACKET.disconnect && this.#lane!.brokerBusy) || (request && this.#broker?.requests.pending)) {
+      this.#hold(true);
       return;
     }
-    if (type === PACKET.disconnect) this.#phase = 'leaving';
-    if (request) this.#requests.begin(type === PACKET.subscribe, bytes, bodyStart, end);
+    if (type === PACKET.disconnect) {
+      this.#phase = 'leaving';
+      if (this.#broker === null) {
+        this.end();
+        return;
+      }
+    }
     if (type === PACKET.pubrel) this.#parts.released(this, readUint16(bytes, bodyStart));
     this.#pass(bytes, start, end);
+    if (request) this.#broker!.requests.begin(type === PACKET.subscribe, bytes, bodyStart, end);
   }
 
   #connect(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
@@ -189,28 +177,47 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       this.#refuse(verdict.reason);
       return;
     }
-    this.willTopic = verdict.willTopic;
-    this.#keepAliveMs = verdict.keepAliveSeconds * 1500; // one and a half times [MQTT-3.1.2-24]
+    const { request } = verdict;
+    this.#keepAliveMs = request.keepAliveSeconds * 1500; // one and a half times [MQTT-3.1.2-24]
     this.#phase = 'connecting';
-    this.#wire.pause(PAUSE.hold);
-    // The broker does not see the lane's packets nor our pauses, so the keep-alive is ours: it is given none.
-    const copy = copyOf(bytes, start, end).fill(0, verdict.keepAliveAt - start, verdict.keepAliveAt - start + 2);
-    // Only now, since what the broker makes for a client is more than one that is half open should cost.
-    this.#parts.serve(this.#stream);
-    this.#stream.push(copy);
+    this.#hold(false);
+    const rest = copyOf(bytes, request.clientIdEnd, end);
+    void this.#parts.admit(this, request).then((welcome) => this.#welcome(welcome, request, rest));
   }
 
-  /** The broker has accepted it and sent CONNACK. */
-  accepted(clientId: string, clean: boolean): void {
+  /** `rest`: what follows the client id in CONNECT. */
+  #welcome(welcome: Welcome, { level, flags }: ConnectRequest, rest: Uint8Array): void {
     if (this.#phase !== 'connecting') return;
-    this.#phase = 'ready';
-    this.ready = true;
-    this.clientId = clientId;
-    this.clean = clean;
-    this.#lane = new ExpressLane(this, this.principal!, this.#parts);
-    this.#scanner.packetBytesMax = this.#parts.limits.packetBytesMax;
-    this.#rate = this.#parts.rates.of(clientId, this.#parts.clock.nowMs());
-    this.#goOn();
+    if (!welcome.granted) {
+      // The reason was told where it was found.
+      this.#wire.send(connack(welcome.returnCode));
+      this.end();
+    } else if (welcome.needsBroker) this.#introduce(connectFor(this.clientId, level, flags, rest), null);
+    else {
+      this.#wire.send(CONNACK);
+      this.accepted();
+    }
+  }
+
+  /** Makes the client known to the broker; `waits` is what it has sent for it, when it is a client since before. */
+  #introduce(connect: Uint8Array, waits: Uint8Array | null): void {
+    this.#broker = new BrokerEnd<Connection>(this, waits);
+    this.known = true;
+    this.#parts.serve(this.#broker.stream);
+    this.#broker.stream.push(connect);
+  }
+
+  /** It may be served: the broker has accepted it and sent CONNACK, or is not needed. */
+  accepted(): void {
+    this.#broker?.accepted();
+    if (this.#phase === 'connecting') {
+      this.#phase = 'ready';
+      this.ready = true;
+      this.#lane = new ExpressLane(this, this.principal!, this.#parts);
+      this.#scanner.packetBytesMax = this.#parts.limits.packetBytesMax;
+      this.#rate = this.#parts.rates.of(this.clientId, this.#parts.clock.nowMs());
+    }
+    if (this.#phase === 'ready') this.#goOn();
   }
 
   #publish(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
@@ -228,7 +235,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
         rate?.take(end - start);
         break;
       case 'wait':
-        this.#holdPacket();
+        this.#hold(true);
         break;
       case 'refused':
         this.#refuse(lane.problem);
@@ -239,17 +246,11 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   #tooFast(rate: ClientRate): boolean {
     const waitMs = rate.waitMs(this.#parts.clock.nowMs());
     if (waitMs === 0) return false;
-    this.#holdPacket();
+    this.#hold(true);
     this.#parts.clock.after(waitMs, () => {
       if (this.#again && this.#phase === 'ready') this.#goOn();
     });
     return true;
-  }
-
-  /** Holds the packet that the scanner stands at, as while the broker is busy with earlier telemetry. */
-  #holdPacket(): void {
-    this.#again = true;
-    this.#wire.pause(PAUSE.hold);
   }
 
   /** The broker is done with a message of this client that is telemetry or was to be acknowledged. */
@@ -259,10 +260,19 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   }
 
   #pass(bytes: Uint8Array, start: number, end: number): void {
-    if (!this.#stream.push(bytes.subarray(start, end))) this.#wire.pause(PAUSE.broker);
+    const packet = bytes.subarray(start, end);
+    if (this.#broker === null) {
+      this.#hold(false);
+      this.#introduce(plainConnectFor(this.clientId), packet);
+    } else if (!this.#broker.stream.push(packet)) this.#wire.pause(PAUSE.broker);
   }
 
-  /** Goes on where `hold` stopped. */
+  /** Reads no further until `goOn`; `again`: the packet that the scanner stands at is to be looked at again. */
+  #hold(again: boolean): void {
+    this.#again = again;
+    this.#wire.pause(PAUSE.hold);
+  }
+
   #goOn(): void {
     this.#wire.resume(PAUSE.hold);
     if (!this.#scanning) this.#scan();
@@ -293,41 +303,39 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   }
 
   brokerWrites(chunks: readonly Uint8Array[], done: () => void): void {
-    // The broker knows a session by its subscriptions only, and calls one without them absent.
-    const present = this.sessionPresent && this.#phase === 'connecting';
-    const requested = this.#requests.pending;
-    const packets = present ? [withSessionPresent(chunks)] : requested ? this.#requests.answer(chunks) : chunks;
-    this.#wire.sendAll(packets, done);
-    if (requested && !this.#requests.pending && this.#again) this.#goOn();
+    const { requests } = this.#broker!;
+    const requested = requests.pending;
+    this.#wire.sendAll(this.#broker!.outgoing(chunks, this.sessionPresent), done);
+    if (requested && !requests.pending && this.#again) this.#goOn();
   }
 
   brokerCloses(): void {
-    this.#end();
+    this.end();
   }
 
   // The socket's side.
 
   onEnded(): void {
-    if (this.#phase === 'fresh') this.#end();
+    if (this.#phase === 'fresh') this.end();
     else this.#endBroker();
   }
 
   /** Tells the broker that the client sends no more, once it has been given all that was sent. */
   #endBroker(): void {
-    if (!this.#wire.ended || this.#brokerEnded || !this.#reading()) return;
-    if (this.#wire.pausedFor(PAUSE.hold) || this.#stash.length > 0) return;
-    this.#brokerEnded = true;
-    this.#stream.push(null);
+    if (!this.#wire.ended || !this.#reading()) return;
+    if (this.#wire.pausedFor(PAUSE.hold) || this.#stash !== null) return;
+    if (this.#broker === null) this.end();
+    else this.#broker.end();
   }
 
   onBroken(): void {
-    this.#end();
+    this.end();
   }
 
   /** What came before a proper end is still the broker's to read; it then closes the stream. */
   onGone(): void {
     if (this.#phase === 'closed') this.#parts.closed(this);
-    else if (!this.#wire.ended) this.#end();
+    else if (!this.#wire.ended) this.end();
   }
 
   #refuse(reason: string): void {
@@ -340,12 +348,12 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
     if (this.#phase === 'closed') return;
     this.reason = reason;
     this.#parts.closing(this, reason);
-    this.#end();
+    this.end();
   }
 
   /** Lets go of the socket at once. */
   destroy(): void {
-    this.#end();
+    this.end();
     this.#wire.destroy();
   }
 
@@ -354,14 +362,16 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
     this.#wire.pause(PAUSE.closing);
   }
 
-  #end(): void {
+  /** Ends the connection; what was written is still sent. */
+  end(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
     this.ready = false;
-    this.#stash.length = 0;
+    this.closed = true;
+    this.#stash = null;
     this.#parts.pressure.forget(this);
     this.#partial.note(0, false, 0);
-    this.#stream.destroy();
+    this.#broker?.stream.destroy();
     this.#wire.end();
     if (this.#wire.gone) this.#parts.closed(this);
   }
@@ -373,25 +383,11 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       return;
     }
     if (this.#wire.gone) {
-      if (this.#wire.closedForMs(nowMs) > READ_OUT_MS) this.#end();
+      if (this.#wire.closedForMs(nowMs) > READ_OUT_MS) this.end();
       return;
     }
-    const { subscriberStallMsMax, connectTimeoutMs, packetTimeoutMs } = this.#parts.limits;
-    if (this.#wire.stalledForMs(nowMs) > subscriberStallMsMax) {
-      this.close('it does not drain what it is sent; see mqtt.subscriberStallMsMax');
-      return;
-    }
-    if (this.#phase === 'fresh') {
-      if (nowMs - this.#openedMs > connectTimeoutMs) this.close('no CONNECT in time');
-      return;
-    }
-    if (this.#wire.paused) {
-      this.#partial.postpone(nowMs);
-      return;
-    }
-    if (this.#partial.ageMs(nowMs) > packetTimeoutMs)
-      this.close(`a packet was not complete after ${packetTimeoutMs} ms; see mqtt.packetTimeoutMs`);
-    else if (this.#keepAliveMs > 0 && nowMs - this.#wire.heardMs > this.#keepAliveMs)
-      this.close('silent for one and a half times its keep-alive');
+    const freshSinceMs = this.#phase === 'fresh' ? this.#wire.openedMs : null;
+    const reason = overdue(this.#wire, this.#partial, this.#parts.limits, freshSinceMs, this.#keepAliveMs, nowMs);
+    if (reason !== null) this.close(reason);
   }
 }

@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../model/clock.ts';
 import { isDeviceId } from '../model/device.ts';
 import type { SluiceError } from '../model/errors.ts';
 import { type Access, mayReceive, maySubscribe, type Principal, publishProblem, sameCredential } from './access.ts';
 import { addressKey } from './address-key.ts';
 import type { Batcher } from './batcher.ts';
-import type { BrokerClient, BrokerHooks, BrokerMessage } from './broker.ts';
+import type { BrokerHooks, BrokerMessage } from './broker.ts';
+import type { ConnectRequest } from './connect-guard.ts';
 import type { Connection } from './connection.ts';
 import type { ConnectionGate } from './connection-gate.ts';
+import type { Welcome } from './connection-parts.ts';
 import { telemetryDevice } from './device-id.ts';
 import type { KeptSessions } from './kept-sessions.ts';
 import type { Arrival } from './listeners.ts';
@@ -30,6 +33,8 @@ interface HookParts {
   refusals: RefusalLog;
 }
 
+/** Nobody is there any more to hear it. */
+const GONE: Welcome = { granted: false, returnCode: RETURN_CODE.serverUnavailable };
 const NO_WIRE = new DataView(new ArrayBuffer(0));
 let cleanSessions = 0;
 
@@ -42,32 +47,35 @@ function keptSession(clientId: string): string {
 export class DoorHooks implements BrokerHooks<Connection> {
   readonly #parts: HookParts;
   /** Which connection speaks for a client id, from the moment that its credentials are found right. */
-  readonly #holders = new Map<string, { connection: Connection; principal: Principal; address: string }>();
-  readonly #held = new Map<Connection, string>();
+  readonly #holders = new Map<string, Connection>();
 
   constructor(parts: HookParts) {
     this.#parts = parts;
   }
 
-  async authenticate(
-    connection: Connection,
-    client: BrokerClient,
-    username: string | undefined,
-    password: Buffer | undefined,
-  ): Promise<{ granted: true } | { granted: false; returnCode: number; reason: string }> {
+  /** Whether a client is let in. */
+  admit(connection: Connection, request: ConnectRequest): Promise<Welcome> {
+    return this.#judge(connection, request).catch((error: Error) =>
+      this.#deny(connection, request.clientId, RETURN_CODE.serverUnavailable, error.message),
+    );
+  }
+
+  async #judge(connection: Connection, request: ConnectRequest): Promise<Welcome> {
     const { access, gate, sessions } = this.#parts;
-    const { willTopic } = connection;
-    const clientId = client.id;
+    const { clean, username, password, willTopic } = request;
+    const clientId = request.clientId === '' ? `sluice-${randomUUID()}` : request.clientId; // [MQTT-3.1.3-6]
     const arrival = this.#parts.arrivalOf(connection);
-    if (arrival === undefined)
-      return { granted: false, returnCode: RETURN_CODE.serverUnavailable, reason: 'it is gone' };
+    if (arrival === undefined) return GONE;
     const { loopback, certificate, visit } = arrival;
     gate.introduce(visit);
     if (username !== undefined && gate.authBlockedMs(visit.address) > 0) {
       const reason = 'too many wrong passwords came from its address; see mqtt.perAddress.authFailuresMax';
       return this.#deny(connection, clientId, RETURN_CODE.serverUnavailable, reason);
     }
-    const admission = await access.admit({ clientId, username, password, loopback, certificate }, () => !client.closed);
+    const admission = await access.admit(
+      { clientId, username, password, loopback, certificate },
+      () => !connection.closed,
+    );
     if (!admission.granted) {
       if (admission.returnCode === RETURN_CODE.badCredentials) gate.authFailed(visit.address);
       return this.#deny(connection, clientId, admission.returnCode, admission.reason);
@@ -76,23 +84,29 @@ export class DoorHooks implements BrokerHooks<Connection> {
     const problem = willTopic === null ? null : publishProblem(principal, willTopic);
     if (problem !== null) return this.#deny(connection, clientId, RETURN_CODE.notAuthorized, `will: ${problem}`);
     // From here on nothing waits, so that of two that come at the same time the second is judged by the first.
-    const address = addressKey(visit.address);
     const holder = this.#holders.get(clientId);
-    if (holder !== undefined && !sameCredential(holder.principal, holder.address, principal, address)) {
+    if (holder !== undefined && !this.#sameCredential(holder, principal, visit.address)) {
       const reason = 'its client id is in use with another credential';
       return this.#deny(connection, clientId, RETURN_CODE.identifierRejected, reason);
     }
-    const refused = this.#sessionProblem(clientId, client.clean, principal);
+    const refused = this.#sessionProblem(clientId, clean, principal);
     if (refused !== null) return this.#deny(connection, clientId, refused.returnCode, refused.reason);
-    if (this.#parts.arrivalOf(connection) === undefined)
-      return { granted: false, returnCode: RETURN_CODE.serverUnavailable, reason: 'it is gone' };
-    this.#holders.set(clientId, { connection, principal, address });
-    this.#held.set(connection, clientId);
+    if (connection.closed || this.#parts.arrivalOf(connection) === undefined) return GONE;
+    // The broker has to end one that it knows, and to forget the session that a clean one replaces.
+    const needsBroker = willTopic !== null || !clean || holder?.known === true || sessions.has(clientId);
+    this.#holders.set(clientId, connection);
+    connection.clientId = clientId;
     connection.principal = principal;
-    connection.session = client.clean ? `clean ${++cleanSessions}` : keptSession(clientId);
-    if (client.clean) this.#forgotten(clientId);
-    sessions.begin(clientId, client.clean, principal.name);
-    return { granted: true };
+    connection.session = clean ? String(++cleanSessions) : keptSession(clientId);
+    if (clean) this.#forgotten(clientId);
+    sessions.begin(clientId, clean, principal.name);
+    if (holder?.known === false) holder.end();
+    return { granted: true, needsBroker };
+  }
+
+  #sameCredential(holder: Connection, principal: Principal, address: string): boolean {
+    const held = this.#parts.arrivalOf(holder)?.visit.address ?? '';
+    return sameCredential(holder.principal!, addressKey(held), principal, addressKey(address));
   }
 
   #sessionProblem(
@@ -128,15 +142,14 @@ export class DoorHooks implements BrokerHooks<Connection> {
 
   /** The connection is closed: its client id is free again, unless it was taken over. */
   gone(connection: Connection): void {
-    const clientId = this.#held.get(connection);
-    if (clientId === undefined) return;
+    if (connection.principal === null) return;
+    const { clientId } = connection;
     const { handshakes, sessions, subscriptions, clock } = this.#parts;
-    this.#held.delete(connection);
     if (connection.session !== keptSession(clientId)) {
       handshakes.forget(connection.session);
       subscriptions.forget(connection.session);
     }
-    if (this.#holders.get(clientId)?.connection !== connection) return;
+    if (this.#holders.get(clientId) !== connection) return;
     this.#holders.delete(clientId);
     sessions.left(clientId, clock.nowMs());
   }
@@ -145,11 +158,11 @@ export class DoorHooks implements BrokerHooks<Connection> {
     this.#parts.counters.connectionsRefused++;
     connection.reason = reason;
     this.#parts.refusals.say('client refused', { remote: connection.remote, client, returnCode, reason });
-    return { granted: false as const, returnCode, reason };
+    return { granted: false as const, returnCode };
   }
 
-  ready(connection: Connection, client: BrokerClient): void {
-    connection.accepted(client.id, client.clean);
+  ready(connection: Connection): void {
+    connection.accepted();
   }
 
   /** The broker ended the connection by itself, which is told unless the reason was known here first. */

@@ -8,8 +8,9 @@ import { AlarmRelay } from './alarm-relay.ts';
 import { Batcher, type BatchOptions } from './batcher.ts';
 import { type Broker, startBroker } from './broker.ts';
 import { ClientRates } from './client-rates.ts';
-import { Connection, type ConnectionParts } from './connection.ts';
+import { Connection } from './connection.ts';
 import { ConnectionGate } from './connection-gate.ts';
+import type { ConnectionParts } from './connection-parts.ts';
 import { DoorHooks } from './door-hooks.ts';
 import { DoorStatusPublisher } from './door-status.ts';
 import { KeptSessions } from './kept-sessions.ts';
@@ -158,6 +159,7 @@ class OpenDoor implements Door {
       rates: new ClientRates(this.#limits.perClient),
       partials: new PartialPackets(this.#limits.total.partialBytesMax),
       counters: this.#counters,
+      admit: (connection, request) => this.#hooks.admit(connection, request),
       serve: (stream) => this.#broker!.serve(stream),
       publish: (message, done) => this.#broker!.publish(message, done),
       released: (connection, packetId) => this.#handshakes.end(connection.session, packetId),
@@ -285,8 +287,7 @@ class OpenDoor implements Door {
   }
 
   #arrive(arrival: Arrival): void {
-    const { wire, remote, loopback } = arrival;
-    const connection = new Connection(wire, remote, loopback, this.#parts);
+    const connection = new Connection(arrival.wire, arrival.remote, this.#parts);
     this.#connections.set(connection, arrival);
   }
 

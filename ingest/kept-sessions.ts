@@ -23,6 +23,10 @@ export class KeptSessions {
     return this.#sessions.size;
   }
 
+  has(clientId: string): boolean {
+    return this.#sessions.has(clientId);
+  }
+
   /** Whether this credential may begin or resume the session of a client id. Nothing is changed yet. */
   judge(clientId: string, clean: boolean, owner: string): SessionAnswer {
     const session = this.#sessions.get(clientId);

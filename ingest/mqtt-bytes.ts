@@ -66,16 +66,33 @@ export function encodePublish(
   const content = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const topicBytes = Buffer.byteLength(topic);
   const remaining = 2 + topicBytes + (qos > 0 ? 2 : 0) + content.length;
-  const lengthBytes = remaining < 128 ? 1 : remaining < 16_384 ? 2 : remaining < 2_097_152 ? 3 : 4;
-  const out = Buffer.allocUnsafe(1 + lengthBytes + remaining);
+  const out = Buffer.allocUnsafe(1 + lengthBytesOf(remaining) + remaining);
   out[0] = (PACKET.publish << 4) | (qos << 1) | (retain ? 1 : 0);
-  let at = 1;
-  for (let rest = remaining; at <= lengthBytes; rest >>>= 7) out[at++] = (rest & 127) | (rest > 127 ? 128 : 0);
-  at = out.writeUInt16BE(topicBytes, at);
-  at += out.write(topic, at, 'utf8');
+  let at = writeText(out, writeLength(out, 1, remaining), topic);
   if (qos > 0) at = out.writeUInt16BE(id, at);
   out.set(content, at);
   return out;
+}
+
+/** How many bytes a remaining length takes. */
+export function lengthBytesOf(remaining: number): number {
+  return remaining < 128 ? 1 : remaining < 16_384 ? 2 : remaining < 2_097_152 ? 3 : 4;
+}
+
+/** Writes a remaining length and returns where it ends. */
+export function writeLength(out: Buffer, at: number, remaining: number): number {
+  let rest = remaining;
+  let to = at;
+  for (; rest > 127; rest >>>= 7) out[to++] = (rest & 127) | 128;
+  out[to++] = rest;
+  return to;
+}
+
+/** Writes a text with its length and returns where it ends. */
+export function writeText(out: Buffer, at: number, text: string): number {
+  const bytes = out.write(text, at + 2, 'utf8');
+  out.writeUInt16BE(bytes, at);
+  return at + 2 + bytes;
 }
 
 /** A copy of its own; `slice` of a Buffer would keep the whole chunk alive. */

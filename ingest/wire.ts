@@ -37,6 +37,7 @@ export interface WireOwner {
  * packets to write, and is closed in a way that lets the peer have the last of them.
  */
 export class Wire {
+  readonly openedMs: number;
   /** When something last came, or could have come, ms. */
   heardMs: number;
   /** The peer has sent all that it will. */
@@ -60,7 +61,8 @@ export class Wire {
     this.#stream = stream;
     this.#limits = limits;
     this.#clock = clock;
-    this.heardMs = clock.nowMs();
+    this.openedMs = clock.nowMs();
+    this.heardMs = this.openedMs;
   }
 
   /** Begins to read. */
