@@ -72,7 +72,7 @@ class Measuring {
 
   tenObjects(): Promise<void> {
     const about = 'the whole program, log on LMDB, ten objects a message';
-    const settings = { payload: 'array10', rounds: 1 } as const;
+    const settings = { payload: 'array10' } as const;
     return this.#run({ name: 'sluice-array10', about, skipped: null, rounds: [], settings }, (load) =>
       pipelineRounds('lmdb', load, this.#options.folder),
     );
