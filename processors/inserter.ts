@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../model/clock.ts';
+import { releaseBuffer } from '../model/release-buffer.ts';
 import type { Store, TableName } from '../store/store.ts';
 import { type BatchOutput, TABLES } from './batch-output.ts';
 
@@ -153,7 +154,10 @@ export class Inserter {
     if (some.length === 0) return;
     const blocks = some.flatMap(({ output }) => output.blocks[table]);
     await this.#options.store.insert(table, blocks, { token: tokenOf(table, some), signal: this.#options.signal });
-    if (table === 'readings') for (const { output } of some) this.rowsStored += output.rows.readings;
+    if (table !== 'readings') return;
+    for (const { output } of some) this.rowsStored += output.rows.readings;
+    // The answer tells that all of it has been read.
+    for (const block of blocks) releaseBuffer(block);
   }
 }
 

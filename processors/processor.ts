@@ -51,15 +51,16 @@ export interface ProcessorTuning {
 }
 
 /**
- * A row of three metrics is about a third of a message of 100 bytes: 32 MiB of frames are about a million rows under way, and 50 MB of
- * blocks; enough for an insert and the next one behind it. Larger inserts make fewer parts, and each row is merged less often
- * (docs/decisions/004-store-cost.md); a reading is seen after half a second at most.
+ * A row is 25 to 35 bytes of a message: 64 MiB of frames are two million rows under way at most, enough for an insert and the next one behind
+ * it. Larger inserts make fewer parts, and each row is merged less often (docs/decisions/007-large-inserts.md); a million rows are the most
+ * that ClickHouse puts into one part (`min_insert_block_size_rows`), so that an insert is one. With less to do a reading is seen after
+ * half a second at most.
  */
 const TUNING: ProcessorTuning = {
-  inFlightBytesMax: 32 * 1024 * 1024,
+  inFlightBytesMax: 64 * 1024 * 1024,
   batchesMax: 2,
-  heldRowsMax: 65_536,
-  insertRowsMax: 400_000,
+  heldRowsMax: 131_072,
+  insertRowsMax: 1_000_000,
   insertLingerMs: 5,
   insertIntervalMs: 300,
   drainMs: 15_000,

@@ -1,4 +1,5 @@
 import { SluiceError } from '../model/errors.ts';
+import { releaseBuffer } from '../model/release-buffer.ts';
 import { PartitionPipeline, type PipelineOptions } from './pipeline.ts';
 import type { Answer, FramesTask, SaveTask, Task } from './tasks.ts';
 
@@ -53,6 +54,7 @@ function frames(held: Held, task: FramesTask): Answer {
     at = end;
     held.offsetNext = offset + 1;
   }
+  releaseBuffer(task.bytes); // Whatever is kept of a frame is a copy.
   return take(held, task.heldRowsMax);
 }
 

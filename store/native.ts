@@ -46,7 +46,7 @@ export function encodeBlock(rows: number, columns: readonly NativeColumn[]): Uin
     size += heads[i].length;
     if (rows > 0) for (const piece of columns[i].data) size += piece.length;
   }
-  const out = new Uint8Array(size);
+  const out = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer); // every byte is written
   let at = writeVaruint(out, 0, columns.length);
   at = writeVaruint(out, at, rows);
   for (let i = 0; i < columns.length; i++) {

@@ -255,13 +255,14 @@ export class ReadingsBlock {
 
   #encode(order: Uint32Array, d: Dictionaries): Uint8Array<ArrayBuffer> {
     const rows = order.length;
+    scratch.begin(rows * SCRATCH_ROW_BYTES);
     const device = indexArray(d.deviceCount, rows);
     const metric = indexArray(d.metricCount, rows);
-    const ts = new Uint32Array(rows * 2);
-    const value = new Float64Array(rows);
-    const received = new Uint32Array(rows * 2);
-    const offset = new Uint32Array(rows * 2);
-    const index = new Uint32Array(rows);
+    const ts = scratch.words(rows * 2);
+    const value = scratch.doubles(rows);
+    const received = scratch.words(rows * 2);
+    const offset = scratch.words(rows * 2);
+    const index = scratch.words(rows);
     for (let i = 0; i < rows; i++) {
       const row = order[i];
       const place = this.#placeOf[row];
@@ -321,6 +322,42 @@ export class ReadingsBlock {
     this.#flags = grown(this.#flags, new Uint8Array(this.#capacity));
   }
 }
+
+/** Columns of a block that is being encoded: their room is used again for the next, since only the block itself leaves. */
+class Scratch {
+  #kept = new ArrayBuffer(0);
+  #buffer = this.#kept;
+  #at = 0;
+
+  /** What was handed out before is handed out again. */
+  begin(bytes: number): void {
+    this.#at = 0;
+    if (bytes <= this.#kept.byteLength) this.#buffer = this.#kept;
+    else this.#buffer = new ArrayBuffer(bytes);
+    if (bytes <= SCRATCH_BYTES_MAX) this.#kept = this.#buffer;
+  }
+
+  /** Their values are those of before. */
+  doubles(length: number): Float64Array {
+    return new Float64Array(this.#buffer, this.#take(length * 8), length);
+  }
+
+  words(length: number): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#take(length * 4), length);
+  }
+
+  #take(bytes: number): number {
+    const at = this.#at;
+    this.#at += (bytes + 7) & ~7;
+    return at;
+  }
+}
+
+/** ts, value, received, offset and index, each begun at a multiple of eight. */
+const SCRATCH_ROW_BYTES = 40;
+/** A larger block is rare. */
+const SCRATCH_BYTES_MAX = 200_000 * SCRATCH_ROW_BYTES;
+const scratch = new Scratch();
 
 interface Dictionaries {
   devices: Uint8Array;
