@@ -1,6 +1,7 @@
 import { warningsOf } from '../config/warnings.ts';
 import { systemClock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
+import { QuietGarbage } from '../model/quiet-garbage.ts';
 import { YoungGarbage } from '../model/young-garbage.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
@@ -17,6 +18,7 @@ const OPEN: Record<Role, (settings: Settings, logger: Logger) => Promise<Running
 
 /** At 400 MB/s of buffers, 10 MB are made in between. */
 const YOUNG_GARBAGE_CHECK_MS = 25;
+const QUIET_GARBAGE_CHECK_MS = 1000;
 
 /** `sluice run ROLE`: one role in this process, until a signal comes. */
 export async function run(role: Role, options: StartOptions): Promise<void> {
@@ -27,6 +29,8 @@ export async function run(role: Role, options: StartOptions): Promise<void> {
   if (process.connected !== true) for (const warning of warningsOf(settings.config)) logger.warn(warning);
   const garbage = new YoungGarbage();
   setInterval(() => garbage.check(), YOUNG_GARBAGE_CHECK_MS).unref();
+  const leftovers = new QuietGarbage(QUIET_GARBAGE_CHECK_MS);
+  setInterval(() => leftovers.check(), QUIET_GARBAGE_CHECK_MS).unref();
   await runUntilStopped(() => openWithHealth(role, settings, logger), logger);
 }
 
