@@ -118,7 +118,7 @@ describe('the options', () => {
     expect(readOptions(['-h'])).toEqual({ kind: 'help' });
     expect(readOptions(['--matrix', 'qos', '--qos', '2'])).toMatchObject({ options: { qos: 2, cells: { length: 3 } } });
     expect(readOptions(['--full', '--seconds', '3'])).toMatchObject({
-      options: { full: true, seconds: 3, rounds: 3, logs: ['lmdb', 'kafka'], idle: 10_000, withinSeconds: 900 },
+      options: { full: true, seconds: 3, rounds: 3, logs: ['lmdb', 'kafka'], idle: 10_000, withinSeconds: 2400 },
     });
     expect(readOptions(['--sweep', '0.25,0.5'])).toMatchObject({ options: { sweep: [0.25, 0.5], limits: false } });
     for (const wrong of [
