@@ -9,6 +9,7 @@ import { TELEMETRY } from '../model/topics.ts';
 import { DoorLedger } from './ledger.ts';
 import { AckLists, OpenFrame } from './open-frame.ts';
 import type { Pressure } from './pressure.ts';
+import { SpareFrames } from './spare-frames.ts';
 
 export interface BatchOptions {
   /** How long the first message of a frame waits for company while nothing of its partition is in flight; 0: until the sockets that are ready have been read. */
@@ -72,6 +73,7 @@ export class Batcher {
   readonly #pressure: Pressure;
   readonly #partitions: PartitionState[] = [];
   readonly #ackLists = new AckLists();
+  readonly #spare = new SpareFrames();
   readonly #ledger: DoorLedger | null = null;
   #scheduled = false;
   #linger: TimerHandle | null = null;
@@ -228,7 +230,8 @@ export class Batcher {
     const frame = state.open;
     const bytes = state.builder.bytes;
     state.roomBytes = Math.max(FRAME_ROOM_MIN, bytes + (bytes >>> 2), state.roomBytes - (state.roomBytes >>> 3));
-    frame.bytes = state.builder.finish(Math.min(state.roomBytes, this.#options.frameBytesMax));
+    const room = Math.min(state.roomBytes, this.#options.frameBytesMax);
+    frame.bytes = state.builder.finish(this.#spare.take(room) ?? room);
     state.open = new OpenFrame(this.#ackLists);
     state.waiting.push(frame);
     state.lastFrameMs = this.#clock.nowMs();
@@ -296,13 +299,17 @@ export class Batcher {
   #settle(state: PartitionState, frame: OpenFrame, error: SluiceError | null): void {
     state.appending = null;
     this.messagesInFlight -= frame.messages;
-    if (error === null) frame.succeed();
-    else {
+    const frameBytes = frame.bytes.length;
+    if (error === null) {
+      frame.succeed();
+      this.#spare.give(frame.bytes);
+      frame.bytes = NO_PAYLOAD;
+    } else {
       this.messagesFailed += frame.messages;
       this.#ledger?.failed(state.index, frame.bytes);
       frame.fail(error);
     }
-    this.#pressure.release(frame.bytes.length);
+    this.#pressure.release(frameBytes);
   }
 
   #failWaiting(state: PartitionState, error: SluiceError): void {

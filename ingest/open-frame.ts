@@ -54,7 +54,7 @@ export class AckLists {
  */
 export class OpenFrame {
   /** Set when the frame is handed to the log. */
-  bytes: Uint8Array = new Uint8Array(0);
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   messages = 0;
   /** When its first message came, ms. */
   openedMs = 0;

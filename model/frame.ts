@@ -112,11 +112,14 @@ export class FrameBuilder {
     this.messages++;
   }
 
-  /** Hands over the finished frame (possibly empty) and starts a new one, with room for `nextBytes` before it has to grow. */
-  finish(nextBytes: number = this.#initialBytes): Uint8Array<ArrayBuffer> {
+  /**
+   * Hands over the finished frame (possibly empty) and starts a new one, with room for so many bytes before it has to grow, or in a buffer
+   * that nobody else uses any more.
+   */
+  finish(next: number | Uint8Array<ArrayBuffer> = this.#initialBytes): Uint8Array<ArrayBuffer> {
     const frame = this.#buffer.subarray(0, this.bytes);
-    this.#buffer = allocate(nextBytes);
-    this.#view = new DataView(this.#buffer.buffer);
+    this.#buffer = typeof next === 'number' ? allocate(next) : next;
+    this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
     this.bytes = 0;
     this.messages = 0;
     return frame;

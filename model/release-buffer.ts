@@ -4,16 +4,16 @@ import { MessageChannel } from 'node:worker_threads';
 const closed = new MessageChannel().port1;
 closed.close();
 
+/** A smaller one is not worth it, and may be a part of what Node.js cuts its small buffers from (`Buffer.poolSize`). */
+const BUFFER_BYTES_MIN = 16 * 1024;
+
 /**
  * Gives the memory of a large buffer back at once, instead of with the collection that finds it dead: one that was used for longer than
  * two young collections is old by then, and its bytes count as growth of the old heap until all of it is marked
- * (docs/decisions/006-young-garbage.md). Costs about a microsecond.
+ * (docs/decisions/007-large-inserts.md). Costs about a microsecond.
  *
- * `bytes` has a buffer of its own, of which no other view is in use; all views of it are empty from now on. A part of a larger
- * buffer is left alone.
+ * `bytes` lies in an ArrayBuffer that the caller alone has: all views of it are empty from now on.
  */
-export function releaseBuffer(bytes: Uint8Array<ArrayBuffer>): void {
-  const { buffer } = bytes;
-  if (bytes.byteLength === 0 || bytes.byteLength !== buffer.byteLength) return;
-  closed.postMessage(null, [buffer]);
+export function releaseBuffer({ buffer }: Uint8Array<ArrayBuffer>): void {
+  if (buffer.byteLength >= BUFFER_BYTES_MIN) closed.postMessage(null, [buffer]);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../model/clock.ts';
 import { releaseBuffer } from '../model/release-buffer.ts';
+import { mergeReadings } from '../store/blocks.ts';
 import type { Store, TableName } from '../store/store.ts';
 import { type BatchOutput, TABLES } from './batch-output.ts';
 
@@ -152,13 +153,21 @@ export class Inserter {
   async #insert(table: TableName, together: readonly Waiting[]): Promise<void> {
     const some = together.filter(({ output }) => output.rows[table] > 0);
     if (some.length === 0) return;
-    const blocks = some.flatMap(({ output }) => output.blocks[table]);
+    const blocks = table === 'readings' ? oneBlock(some) : some.flatMap(({ output }) => output.blocks[table]);
     await this.#options.store.insert(table, blocks, { token: tokenOf(table, some), signal: this.#options.signal });
     if (table !== 'readings') return;
     for (const { output } of some) this.rowsStored += output.rows.readings;
     // The answer tells that all of it has been read.
     for (const block of blocks) releaseBuffer(block);
   }
+}
+
+/** Sorted as a whole where that pays; what it was made of is given back before the store has it. */
+function oneBlock(together: readonly Insertion[]): readonly Uint8Array<ArrayBuffer>[] {
+  const blocks = together.flatMap(({ output }) => output.blocks.readings);
+  const merged = mergeReadings(blocks);
+  if (merged !== blocks) for (const block of blocks) releaseBuffer(block);
+  return merged;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { LogFrame } from '../log/log.ts';
+import { releaseBuffer } from '../model/release-buffer.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 import type { LostState } from './lost-state.ts';
 import type { SavedState } from './partition-state.ts';
@@ -94,7 +95,7 @@ export function buffersOf(answer: Answer): ArrayBuffer[] {
   return [...buffers];
 }
 
-/** Frames side by side in one buffer that can be moved to the worker; the log's own buffers stay whole. */
+/** Frames side by side in one buffer that can be moved to the worker. Their own buffers are given back: nobody needs them any more. */
 export function packed(
   frames: readonly LogFrame[],
   about: Pick<FramesTask, 'partition' | 'generation' | 'stored' | 'countFrom' | 'heldRowsMax'>,
@@ -105,6 +106,7 @@ export function packed(
   for (const frame of frames) {
     bytes.set(frame.bytes, at);
     at += frame.bytes.length;
+    releaseBuffer(frame.bytes as Uint8Array<ArrayBuffer>);
   }
   const offsets = Float64Array.from(frames, (frame) => frame.offset);
   return { kind: 'frames', ...about, offsets, lengths, bytes };

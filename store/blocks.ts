@@ -24,6 +24,7 @@ export { AlarmEventsBlock, AlarmsBlock } from './alarms-block.ts';
 export { DevicesBlock } from './devices-block.ts';
 export { LedgerBlock } from './ledger-block.ts';
 export { ReadingsBlock, type SeriesNames } from './readings-block.ts';
+export { mergeReadings } from './readings-merge.ts';
 
 /** Rows of `rollups`. */
 export class RollupsBlock {

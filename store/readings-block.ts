@@ -280,7 +280,7 @@ export class ReadingsBlock {
       lowCardinalityColumn('metric', d.metrics, d.metricCount, metric, rows),
       fixedColumn('ts', 'DateTime64(3)', ts, rows * 2),
       fixedColumn('value', 'Float64', value, rows),
-      this.#textColumn(order),
+      ...this.#textColumn(order),
       fixedColumn('received', 'DateTime64(3)', received, rows * 2),
       fixedColumn('partition', 'UInt16', new Uint16Array(rows).fill(this.#partition), rows),
       fixedColumn('offset', 'UInt64', offset, rows * 2),
@@ -289,26 +289,27 @@ export class ReadingsBlock {
     ]);
   }
 
-  #textColumn(order: Uint32Array): NativeColumn {
+  /** Where no row has a text the column is left out: the table's default is the same. */
+  #textColumn(order: Uint32Array): NativeColumn[] {
+    if (this.#texts.size === 0) return [];
     const text = new StringColumn();
-    if (this.#texts.size === 0) text.pushEmpty(order.length);
-    else for (const row of order) text.push(this.#texts.get(row) ?? '');
-    return { name: 'text', type: 'String', data: [text.take()] };
+    for (const row of order) text.push(this.#texts.get(row) ?? '');
+    return [{ name: 'text', type: 'String', data: [text.take()] }];
   }
 
+  /** Left out where all are 0. */
   #flagColumns(order: Uint32Array): NativeColumn[] {
+    if (!this.#anyFlags) return [];
     const rows = order.length;
     const arrival = new Uint32Array(rows * 2);
     const flags = new Uint8Array(rows);
-    if (this.#anyFlags) {
-      for (let i = 0; i < rows; i++) {
-        const row = order[i];
-        if (this.#flags[row] === 0) continue;
-        flags[i] = this.#flags[row];
-        if ((flags[i] & FLAG_UNTIMED) === 0) continue;
-        const message = this.#messageOf[row];
-        writeArrival(arrival, i, this.#offset[message], this.#index[message]);
-      }
+    for (let i = 0; i < rows; i++) {
+      const row = order[i];
+      if (this.#flags[row] === 0) continue;
+      flags[i] = this.#flags[row];
+      if ((flags[i] & FLAG_UNTIMED) === 0) continue;
+      const message = this.#messageOf[row];
+      writeArrival(arrival, i, this.#offset[message], this.#index[message]);
     }
     return [fixedColumn('arrival', 'UInt64', arrival, rows * 2), fixedColumn('flags', 'UInt8', flags, rows)];
   }

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alarmEventOf } from '../model/alarm.fixture.ts';
 import type { Rollup } from '../model/rollup.ts';
-import { AlarmEventsBlock, AlarmsBlock, QuarantineBlock, ReadingsBlock, RollupsBlock } from './blocks.ts';
+import {
+  AlarmEventsBlock,
+  AlarmsBlock,
+  mergeReadings,
+  QuarantineBlock,
+  ReadingsBlock,
+  RollupsBlock,
+} from './blocks.ts';
 import { openStore, type StoreOptions } from './clickhouse.ts';
 import { holdsDevices } from './devices.contract.ts';
 import { MIGRATIONS, migrate } from './migrations.ts';
@@ -186,6 +193,23 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
       );
       expect(parts).toEqual([{ rows: 20_000 }]);
       await empty('readings');
+    });
+
+    it('takes blocks that leave columns out beside others, and all of them merged', async () => {
+      const blocks = [0, 1, 2].flatMap((partition) => {
+        const block = new ReadingsBlock({ device: (s) => `d-${s * 3 + partition}`, metric: () => 'm' }, partition);
+        for (let i = 0; i < 40; i++)
+          block.add(i % 4, T0 + i, i, partition === 1 ? `t${i}` : '', T0, i, 0, partition === 2 && i % 2 === 0);
+        return block.finish();
+      });
+      const found: Record<string, unknown>[][] = [];
+      for (const given of [blocks, mergeReadings(blocks, 1)]) {
+        await store.insert('readings', given, { token: token() });
+        found.push(await store.query('SELECT * FROM readings ORDER BY device, ts, arrival'));
+        await empty('readings');
+      }
+      expect(found[0].length).toBe(120);
+      expect(found[1]).toEqual(found[0]);
     });
 
     it('gives rollups back, with FINAL the newest revision', async () => {

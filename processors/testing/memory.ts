@@ -45,7 +45,7 @@ export class MemoryLog implements Log {
     for (const frame of this.frames(topic, partition).slice(offset)) {
       bytes += frame.bytes.length;
       if (out.length > 0 && bytes > bytesMax) break;
-      out.push(frame);
+      out.push({ ...frame, bytes: frame.bytes.slice() });
     }
     return out;
   }

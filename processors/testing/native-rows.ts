@@ -8,6 +8,12 @@ export function readNative(bytes: Uint8Array): NativeRow[] {
   return rows;
 }
 
+/** A reading with the table's defaults, its columns in the order of a block that has all of them. */
+const READING = Object.entries({
+  ...{ device: '', metric: '', ts: 0, value: 0, text: '', received: 0 },
+  ...{ partition: 0, offset: 0, index: 0, arrival: 0, flags: 0 },
+});
+
 class NativeReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -26,12 +32,18 @@ class NativeReader {
     const columns = this.#varint();
     const rows = this.#varint();
     const out: NativeRow[] = Array.from({ length: rows }, () => ({}));
+    const names = new Set<string>();
     for (let c = 0; c < columns; c++) {
       const name = this.#string();
+      names.add(name);
       const values = this.#column(this.#string(), rows);
       for (let r = 0; r < rows; r++) out[r][name] = values[r];
     }
-    return out;
+    if (!names.has('received') || !names.has('value')) return out;
+    // Of readings, columns that hold nothing but the table's defaults may be left out.
+    return out.map((row) =>
+      Object.fromEntries(READING.map(([name, byDefault]) => [name, name in row ? row[name] : byDefault])),
+    );
   }
 
   #column(type: string, rows: number): NativeRow[string][] {
