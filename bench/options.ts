@@ -77,7 +77,14 @@ export type Command =
   | { kind: 'help' };
 
 /** With --full: long enough for garbage collection and merges to show, short enough for all of it to take half an hour. */
-const FULL = { seconds: '7', 'warm-up': '2', rounds: '3', sweep: '0.1,0.25,0.5,0.75,0.9', within: '2400', quiet: '300' };
+const FULL = {
+  seconds: '7',
+  'warm-up': '2',
+  rounds: '3',
+  sweep: '0.1,0.25,0.5,0.75,0.9',
+  within: '2400',
+  quiet: '300',
+};
 const FULL_IDLE = 10_000;
 const FULL_PAGES_SECONDS = 75;
 

@@ -146,7 +146,7 @@ function copyWords(source: DataView, start: number, end: number, target: DataVie
 
 /** Buffers outside Node's shared pool and not zeroed: every byte below `bytes` is written before it is handed out. */
 function allocate(bytes: number): Uint8Array<ArrayBuffer> {
-  return Buffer.allocUnsafeSlow(bytes);
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer); // a Buffer's slice() would be no copy
 }
 
 /** A frame of a single message. */
