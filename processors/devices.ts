@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { viewOf } from '../model/byte-view.ts';
 import { withRoom } from './columns.ts';
 
@@ -12,10 +13,12 @@ const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 export class Devices {
   count = 0;
   readonly #names: string[] = [];
-  readonly #ids = new Map<string, number>();
   /** For each slot of the table the number of an entry + 1, or 0. */
   #table = new Int32Array(1024);
-  /** Entries: bytes as they stood in a frame, and the device they mean. Malformed UTF-8 may give several for a device. */
+  /**
+   * Entries: bytes as they stood in a frame, and the device they mean. The bytes of its name are always among those of a device;
+   * malformed UTF-8, which is read as that name, may give it further ones.
+   */
   #entries = 0;
   #hash = new Int32Array(512);
   #start = new Int32Array(512);
@@ -33,11 +36,16 @@ export class Devices {
   find(bytes: Uint8Array, start: number, end: number): number {
     const view = viewOf(bytes);
     const hash = hashOf(view, start, end);
+    const device = this.#lookUp(hash, view, start, end);
+    return device === -1 ? this.#add(hash, bytes, start, end) : device;
+  }
+
+  #lookUp(hash: number, view: DataView, start: number, end: number): number {
     const mask = this.#table.length - 1;
     const length = end - start;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const entry = this.#table[slot] - 1;
-      if (entry < 0) return this.#insert(hash, bytes, start, end);
+      if (entry < 0) return -1;
       if (this.#hash[entry] !== hash || this.#length[entry] !== length) continue;
       if (this.#isSame(this.#start[entry], view, start, end)) return this.#device[entry];
     }
@@ -55,7 +63,9 @@ export class Devices {
 
   /** The number of a device by its name, −1 when it was never seen. */
   numberOf(name: string): number {
-    return this.#ids.get(name) ?? -1;
+    const bytes = utf8.encode(name);
+    const view = viewOf(bytes);
+    return this.#lookUp(hashOf(view, 0, bytes.length), view, 0, bytes.length);
   }
 
   add(name: string): number {
@@ -63,15 +73,21 @@ export class Devices {
     return this.find(bytes, 0, bytes.length);
   }
 
-  #insert(hash: number, bytes: Uint8Array, start: number, end: number): number {
-    const length = end - start;
-    const name = utf8Decoder.decode(bytes.subarray(start, end));
-    let device = this.#ids.get(name);
-    if (device === undefined) {
-      device = this.count++;
-      this.#names.push(name);
-      this.#ids.set(name, device);
+  /** Bytes that were never seen, of a device that may have been. */
+  #add(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    const id = bytes.subarray(start, end);
+    if (isUtf8(id)) {
+      this.#names.push(utf8Decoder.decode(id));
+      this.#insert(hash, bytes, start, end, this.count);
+      return this.count++;
     }
+    const device = this.add(utf8Decoder.decode(id));
+    this.#insert(hash, bytes, start, end, device);
+    return device;
+  }
+
+  #insert(hash: number, bytes: Uint8Array, start: number, end: number, device: number): void {
+    const length = end - start;
     const entry = this.#entries++;
     this.#hash = withRoom(this.#hash, entry, 0);
     this.#start = withRoom(this.#start, entry, 0);
@@ -87,7 +103,6 @@ export class Devices {
     this.#bytesUsed += length;
     if (this.#entries * 2 > this.#table.length) this.#rehash();
     else this.#place(hash, entry);
-    return device;
   }
 
   #place(hash: number, entry: number): void {

@@ -21,6 +21,7 @@ import { FORMATS, type FormatName } from './decode/formats.ts';
 import { TS_END_MS } from './decode/time.ts';
 import { findSurvivors, type Limits, type Survivors, takeLeave } from './forgetting.ts';
 import { MessageTopics } from './groups/message-topics.ts';
+import { KnownSeries } from './known-series.ts';
 import type { LostState } from './lost-state.ts';
 import { ownKindOf } from './own-messages.ts';
 import { type OpenedState, openState } from './partition-open.ts';
@@ -63,8 +64,8 @@ export class PartitionPipeline {
   #memory: DeviceMemory[] = [];
   #decoder: PayloadDecoder[] = [];
   #shape: (Shape | null)[] = [];
-  #shapeSeries: Int32Array<ArrayBuffer>[] = [];
-  #found: Int32Array<ArrayBuffer> = NO_SERIES;
+  #shapeSeries = new KnownSeries();
+  #found: Int32Array = NO_SERIES;
 
   #offset = 0;
   #index = 0;
@@ -189,7 +190,7 @@ export class PartitionPipeline {
     this.#memory = this.#memory.filter((_, device) => devices.has(device));
     this.#decoder = this.#decoder.filter((_, device) => devices.has(device));
     this.#shape = this.#memory.map(() => null);
-    this.#shapeSeries = this.#memory.map(() => NO_SERIES);
+    this.#shapeSeries = new KnownSeries();
   }
 
   /** What has come of the frames since the last call. Rows stay while they are no more than `heldRowsMax`: they make larger blocks later. */
@@ -308,7 +309,7 @@ export class PartitionPipeline {
   #findSeries(device: number): Rejection | null {
     const message = this.#message;
     if (message.shape !== null && this.#shape[device] === message.shape) {
-      this.#found = this.#shapeSeries[device];
+      this.#found = this.#shapeSeries.of(device, message.count);
       return null;
     }
     const series = this.#state.series;
@@ -335,7 +336,7 @@ export class PartitionPipeline {
     this.#found = found;
     if (message.shape !== null) {
       this.#shape[device] = message.shape;
-      this.#shapeSeries[device] = found;
+      this.#shapeSeries.set(device, found);
     }
     return null;
   }
@@ -347,7 +348,6 @@ export class PartitionPipeline {
       this.#memory.push({ shapes: null, misses: 0 });
       this.#decoder.push(this.#decoders[this.#formatOf.findIndex((matches) => matches(name))]);
       this.#shape.push(null);
-      this.#shapeSeries.push(NO_SERIES);
     }
   }
 

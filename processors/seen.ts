@@ -22,7 +22,7 @@ export class SeenTimes {
   /** Records a time at or above `horizonMs`. Returns false when the series has had it: it is a redelivery. */
   record(series: number, tsMs: number, horizonMs: number): boolean {
     const at = series * ROW;
-    if (at >= this.#runs.length) this.#grow(series);
+    if (at + END >= this.#runs.length) this.#grow(series);
     this.#changed.mark(series);
     const runs = this.#runs;
     const phase = runs[at];

@@ -74,7 +74,7 @@ export class SkeletonDecoder implements PayloadDecoder {
     }
     const shapes = (memory.shapes ?? []) as Skeleton[];
     const rest = shapes.filter((s) => s !== skeleton).slice(0, SHAPES_MAX - 1);
-    memory.shapes = [skeleton, ...rest];
+    memory.shapes = rest.length === 0 ? skeleton.alone : [skeleton, ...rest];
   }
 
   #make(literals: string[]): Skeleton | null {
@@ -125,6 +125,8 @@ const POWERS = Array.from({ length: 16 }, (_, digits) => 10 ** digits);
 
 class Skeleton implements Shape {
   readonly metrics: readonly string[];
+  /** What a device keeps that has this one only; shared by all of them, since an array of one is never put in another order. */
+  readonly alone: Skeleton[] = [this];
   /** All literals one after another, and how long each is. */
   readonly #literals: Uint8Array;
   readonly #lengths: Int32Array;

@@ -20,15 +20,18 @@ export class LevelStates {
   readonly rules: readonly LevelledRule[];
   /** By slot. */
   phase = new Uint8Array(64);
-  /** Level and clear times the sign, so that one comparison serves both directions. */
+  /** Times the sign, so that one comparison serves both directions. */
   level = new Float64Array(64);
-  sign = new Float64Array(64);
-  #clear = new Float64Array(64);
-  #rule = new Int32Array(64);
-  #rung = new Int32Array(64);
-  #since = new Float64Array(64);
-  /** The reading that began it: offset, index, value. */
-  #began = new Float64Array(64 * BEGAN);
+  sign = new Int8Array(64);
+  /** Which level of which rule: an index into #rungs. */
+  #kind = new Int32Array(64);
+  /** All levels of all rules; those of a rule stand together, its first at #kindOf. */
+  readonly #rungs: readonly { rule: number; rung: number; level: CompiledLevel }[];
+  readonly #kindOf: readonly number[];
+  /** Where a slot's clear, times the sign, is not that of its rule: devices with levels of their own. */
+  readonly #ownClear = new Map<number, number>();
+  /** What began where the phase is not normal. Most slots are normal, so nothing is kept for each. */
+  readonly #began = new Map<number, Began>();
   #slots = 0;
   readonly #place: Place;
   readonly #onTurn: OnTurn;
@@ -41,6 +44,8 @@ export class LevelStates {
       levels: levelsOf(rule),
       key: JSON.stringify([rule.name, definitionOf(rule)]),
     }));
+    this.#rungs = this.rules.flatMap(({ levels }, r) => levels.map((level, rung) => ({ rule: r, rung, level })));
+    this.#kindOf = this.rules.map((_, r) => this.#rungs.findIndex(({ rule }) => rule === r));
     this.#place = place;
     this.#onTurn = onTurn;
     this.#describe = describe;
@@ -55,14 +60,9 @@ export class LevelStates {
       this.phase = withRoom(this.phase, slot, 0);
       this.level = withRoom(this.level, slot, 0);
       this.sign = withRoom(this.sign, slot, 0);
-      this.#clear = withRoom(this.#clear, slot, 0);
-      this.#rule = withRoom(this.#rule, slot, 0);
-      this.#rung = withRoom(this.#rung, slot, 0);
-      this.#since = withRoom(this.#since, slot, 0);
-      this.#began = withRoom(this.#began, (slot + 1) * BEGAN - 1, 0);
+      this.#kind = withRoom(this.#kind, slot, 0);
       this.phase[slot] = NORMAL;
-      this.#rule[slot] = r;
-      this.#rung[slot] = rung;
+      this.#kind[slot] = this.#kindOf[r] + rung;
     }
     this.relevel(first, lookup);
     return first;
@@ -70,7 +70,7 @@ export class LevelStates {
 
   /** The levels of a unit from the numbers of the rule and those of the device's registry entry. */
   relevel(first: number, lookup: DeviceLevel): void {
-    const { levels } = this.rules[this.#rule[first]];
+    const { levels } = this.rules[this.ruleOf(first)];
     levels.forEach(({ sign, threshold, clear, fromDevice }, rung) => {
       const own = lookup(fromDevice?.threshold ?? null) ?? threshold;
       // Without a clear level for the device, its threshold itself, or the rule's clear where that is on the right side.
@@ -78,18 +78,27 @@ export class LevelStates {
         lookup(fromDevice?.clear ?? null) ?? (own === threshold || clear * sign < own * sign ? clear : own);
       this.sign[first + rung] = sign;
       this.level[first + rung] = own * sign;
-      this.#clear[first + rung] = Math.min(ownClear * sign, own * sign);
+      if (own === threshold && ownClear === clear) this.#ownClear.delete(first + rung);
+      else this.#ownClear.set(first + rung, Math.min(ownClear * sign, own * sign));
     });
+  }
+
+  /** At or below which a slot is normal again, times the sign. */
+  #clear(slot: number): number {
+    const own = this.#ownClear.get(slot);
+    if (own !== undefined) return own;
+    const { sign, threshold, clear } = this.#rungs[this.#kind[slot]].level;
+    return Math.min(clear * sign, threshold * sign);
   }
 
   /** How many slots the unit at `first` has. */
   count(first: number): number {
-    return this.rules[this.#rule[first]].levels.length;
+    return this.rules[this.ruleOf(first)].levels.length;
   }
 
   /** The index into `rules`. */
   ruleOf(first: number): number {
-    return this.#rule[first];
+    return this.#rungs[this.#kind[first]].rule;
   }
 
   /** Whether any level has something to remember. */
@@ -116,7 +125,7 @@ export class LevelStates {
    * Judges a number from this slot of a unit on; those before it are normal, and stay so. Returns the last slot of the unit.
    */
   step(from: number, unit: number, tsMs: number, value: number): number {
-    const first = from - this.#rung[from];
+    const first = from - this.#rungs[this.#kind[from]].rung;
     const last = first + this.count(first) - 1;
     const before = this.#gravest(first);
     for (let slot = from; slot <= last; slot++) this.#one(slot, tsMs, value);
@@ -129,21 +138,29 @@ export class LevelStates {
     const level = value * this.sign[slot];
     const phase = this.phase[slot];
     if (phase === ACTIVE) {
-      if (level <= this.#clear[slot]) this.phase[slot] = NORMAL;
+      if (level <= this.#clear(slot)) this.#end(slot);
       return;
     }
     if (!(level > this.level[slot])) {
-      if (level <= this.level[slot]) this.phase[slot] = NORMAL;
+      if (level <= this.level[slot]) this.#end(slot);
       return;
     }
     if (phase === NORMAL) {
       this.phase[slot] = PENDING;
-      this.#since[slot] = tsMs;
-      this.#began[slot * BEGAN] = this.#place.offset;
-      this.#began[slot * BEGAN + 1] = this.#place.index;
-      this.#began[slot * BEGAN + 2] = value;
+      this.#began.set(slot, { sinceMs: tsMs, offset: this.#place.offset, index: this.#place.index, value });
     }
-    if (tsMs - this.#since[slot] >= this.rules[this.#rule[slot]].rule.forMs) this.phase[slot] = ACTIVE;
+    if (tsMs - this.#since(slot) >= this.rules[this.ruleOf(slot)].rule.forMs) this.phase[slot] = ACTIVE;
+  }
+
+  #end(slot: number): void {
+    if (this.phase[slot] === NORMAL) return;
+    this.phase[slot] = NORMAL;
+    this.#began.delete(slot);
+  }
+
+  /** Since when a slot that is not normal has been beyond. */
+  #since(slot: number): number {
+    return this.#began.get(slot)!.sinceMs;
   }
 
   /** The gravest level that is active, −1 for none. */
@@ -153,11 +170,11 @@ export class LevelStates {
   }
 
   #report(first: number, unit: number, before: number, after: number, tsMs: number, value: number): void {
-    const { levels, index } = this.rules[this.#rule[first]];
+    const { levels, index } = this.rules[this.ruleOf(first)];
     const rung = after >= 0 ? after : before;
     const slot = first + rung;
     const place = this.#place;
-    const { device, metric, watermarkMs, evidence, shown, limit } = this.#describe(unit, this.#rule[first]);
+    const { device, metric, watermarkMs, evidence, shown, limit } = this.#describe(unit, this.ruleOf(first));
     this.#onTurn(
       {
         rule: index,
@@ -180,10 +197,9 @@ export class LevelStates {
   /** The reading that began it, where that is another one, and the one that decided. */
   #evidence(slot: number, active: boolean, metric: string, tsMs: number, value: number): Evidence[] {
     const deciding = { ...this.#place.position(), metric, value, tsMs };
-    if (!active || this.#since[slot] === tsMs) return [deciding];
-    const at = slot * BEGAN;
-    const [offset, index, began] = this.#began.subarray(at, at + BEGAN);
-    return [{ ...deciding, offset, index, value: began, tsMs: this.#since[slot] }, deciding];
+    if (!active || this.#since(slot) === tsMs) return [deciding];
+    const { sinceMs, offset, index, value: began } = this.#began.get(slot)!;
+    return [{ ...deciding, offset, index, value: began, tsMs: sinceMs }, deciding];
   }
 
   /** The earliest time at which a pending level is due, Infinity for never. */
@@ -191,14 +207,14 @@ export class LevelStates {
     let due = Number.POSITIVE_INFINITY;
     for (let slot = first; slot < first + this.count(first); slot++) {
       if (this.phase[slot] === PENDING)
-        due = Math.min(due, this.#since[slot] + this.rules[this.#rule[slot]].rule.forMs);
+        due = Math.min(due, this.#since(slot) + this.rules[this.ruleOf(slot)].rule.forMs);
     }
     return due;
   }
 
   /** Where each level of a unit stands, for people. */
   explain(first: number): LevelState[] {
-    const { levels, rule } = this.rules[this.#rule[first]];
+    const { levels, rule } = this.rules[this.ruleOf(first)];
     return levels.map(({ severity, sign }, rung) => {
       const slot = first + rung;
       const phase = PHASES[this.phase[slot]];
@@ -206,10 +222,10 @@ export class LevelStates {
         severity,
         direction: sign > 0 ? 'above' : 'below',
         threshold: this.level[slot] * sign,
-        clear: this.#clear[slot] * sign,
+        clear: this.#clear(slot) * sign,
         phase,
-        sinceMs: phase === 'normal' ? null : this.#since[slot],
-        dueMs: phase === 'pending' ? this.#since[slot] + rule.forMs : null,
+        sinceMs: phase === 'normal' ? null : this.#since(slot),
+        dueMs: phase === 'pending' ? this.#since(slot) + rule.forMs : null,
       };
     });
   }
@@ -219,8 +235,11 @@ export class LevelStates {
     for (let slot = first; slot < first + this.count(first); slot++) {
       out.varint(this.phase[slot]);
       if (this.phase[slot] === NORMAL) continue;
-      out.f64(this.#since[slot]);
-      for (let i = 0; i < BEGAN; i++) out.f64(this.#began[slot * BEGAN + i]);
+      const { sinceMs, offset, index, value } = this.#began.get(slot)!;
+      out.f64(sinceMs);
+      out.f64(offset);
+      out.f64(index);
+      out.f64(value);
     }
   }
 
@@ -230,14 +249,18 @@ export class LevelStates {
       const phase = from.below(ACTIVE + 1, 'a phase');
       if (first >= 0) this.phase[first + rung] = phase;
       if (phase === NORMAL) continue;
-      const since = from.f64();
-      if (first >= 0) this.#since[first + rung] = since;
-      for (let i = 0; i < BEGAN; i++) {
-        const began = from.f64();
-        if (first >= 0) this.#began[(first + rung) * BEGAN + i] = began;
-      }
+      const began = { sinceMs: from.f64(), offset: from.f64(), index: from.f64(), value: from.f64() };
+      if (first >= 0) this.#began.set(first + rung, began);
     }
   }
+}
+
+/** When a level was passed, and by which reading. */
+interface Began {
+  sinceMs: number;
+  offset: number;
+  index: number;
+  value: number;
 }
 
 export interface IndexedRule {
@@ -297,7 +320,6 @@ export const NORMAL = 0;
 const PENDING = 1;
 const ACTIVE = 2;
 const PHASES = ['normal', 'pending', 'active'] as const;
-const BEGAN = 3;
 
 function levelsOf(rule: AlarmRule): CompiledLevel[] {
   const { severity } = rule;
