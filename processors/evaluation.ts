@@ -44,8 +44,8 @@ export class Evaluation {
   readonly horizonMs: number;
   /** By device: the series of the numbers that it gives its messages; −1 for none. */
   #seqSeries = new Int32Array(256).fill(-1);
-  /** By series: the number of the last message that had an untimed reading of it. */
-  #untimedIn = new Float64Array(1024);
+  /** By series: the number of the last message that had an untimed reading of it. No longer than there was any. */
+  #untimedIn = new Float64Array(0);
   #messageNumber = 0;
   /** The windows that have a use for texts. */
   readonly #ofTexts: readonly TextOperator[];
@@ -62,7 +62,6 @@ export class Evaluation {
 
   /** A new series; called once for each, in order. */
   seriesAdded(series: number): void {
-    this.#untimedIn = withRoom(this.#untimedIn, series, 0);
     this.#state.lifetimes.seriesAdded(series);
     const { series: dictionary, windows, alarms } = this.#state;
     if (dictionary.metric(series) === this.#options.seq) {
@@ -131,6 +130,7 @@ export class Evaluation {
           duplicates++;
           continue;
         }
+        if (series >= this.#untimedIn.length) this.#untimedIn = withRoom(this.#untimedIn, series, 0);
         this.#untimedIn[series] = number;
       } else if (!ahead) {
         const horizonMs = time.newest(device) - this.horizonMs;
