@@ -126,11 +126,11 @@ export class Evaluation {
       }
       if (untimed) {
         // Two values of one series in one message have the same time; the first counts, as with a time of the device's.
+        if (series >= this.#untimedIn.length) this.#untimedIn = withRoom(this.#untimedIn, series, 0);
         if (this.#untimedIn[series] === number) {
           duplicates++;
           continue;
         }
-        if (series >= this.#untimedIn.length) this.#untimedIn = withRoom(this.#untimedIn, series, 0);
         this.#untimedIn[series] = number;
       } else if (!ahead) {
         const horizonMs = time.newest(device) - this.horizonMs;
