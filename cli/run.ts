@@ -5,6 +5,7 @@ import { QuietGarbage } from '../model/quiet-garbage.ts';
 import { YoungGarbage } from '../model/young-garbage.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
+import { lowerPriority, niceOf } from './priority.ts';
 import type { Role } from './roles.ts';
 import { checkRole, loadSettings, type Settings, type StartOptions } from './settings.ts';
 
@@ -27,6 +28,7 @@ export async function run(role: Role, options: StartOptions): Promise<void> {
   const logger = createLogger({ role, ...settings.config.logging });
   // Under a supervisor these have been told once, for all roles.
   if (process.connected !== true) for (const warning of warningsOf(settings.config)) logger.warn(warning);
+  lowerPriority(niceOf(role, settings.config), logger);
   const garbage = new YoungGarbage();
   setInterval(() => garbage.check(), YOUNG_GARBAGE_CHECK_MS).unref();
   const leftovers = new QuietGarbage(QUIET_GARBAGE_CHECK_MS);

@@ -101,6 +101,11 @@ export const processorsSection = section('Processors turn messages into readings
     1,
     256,
   ).default(1),
+  nice: integer(
+    'How much nicer a processor is than what started it, as nice(1) counts. With 3 here and 5 in store.nice, devices are acknowledged sooner where door, processor and store share busy cores; under more load than can be stored the log then grows faster.',
+    0,
+    19,
+  ).default(0),
   batchBytesMax: bytes(
     'Most bytes of frames that a partition is given at a time. More gives larger inserts and takes more memory.',
     {
@@ -165,6 +170,11 @@ export const storeSection = section('ClickHouse: the embedded engine, or a serve
   readingsTtlMs: duration('Readings older than this are deleted; null keeps them for ever.', { min: HOUR_MS })
     .nullable()
     .prefault(null),
+  nice: integer(
+    'Embedded engine only: how much nicer it is than what started it; see processors.nice. Its merges are nicer still.',
+    0,
+    19,
+  ).default(0),
   memoryBytesMax: bytes('Embedded engine only: most memory that it may take; a query that needs more fails.', {
     min: 256 * MIB,
     max: 2 ** 40,

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
 import type { Topic, Warn } from './lmdb-topic.ts';
 import type { LogFrame } from './log.ts';
@@ -12,6 +13,43 @@ export interface FollowOptions {
   onWarning: Warn;
   /** Who follows, for warnings. */
   who: string;
+  /** Between looks, unless there is more than one look gives; absent: none. */
+  pace?: Pace;
+}
+
+/** What is paced is work of this machine: its time goes on whatever the log is told the time is. */
+const STEADY_CLOCK: Clock = { nowMs: () => performance.now(), after: systemClock.after };
+
+/**
+ * Lets followers of all partitions look at the same time, and not again for a while. A commit has frames of most partitions, and the next
+ * one comes some ms later: to look after each costs more than to work at what it brought. Who has not looked for a
+ * while does not wait.
+ */
+export class Pace {
+  readonly #pauseMs: number;
+  readonly #clock: Clock;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #turn: Promise<void> | null = null;
+
+  constructor(pauseMs: number, clock = STEADY_CLOCK) {
+    this.#pauseMs = pauseMs;
+    this.#clock = clock;
+  }
+
+  /** Resolves when it is time to look, for all who wait at once. */
+  turn(): Promise<void> {
+    this.#turn ??= this.#wait().then(() => {
+      this.#turn = null;
+      this.#lastMs = this.#clock.nowMs();
+    });
+    return this.#turn;
+  }
+
+  #wait(): Promise<void> {
+    const waitMs = this.#lastMs + this.#pauseMs - this.#clock.nowMs();
+    if (waitMs <= 0) return Promise.resolve();
+    return new Promise((resolve) => this.#clock.after(waitMs, resolve));
+  }
 }
 
 /**
@@ -19,11 +57,13 @@ export interface FollowOptions {
  * Frames that retention took before they were read are skipped with a warning. Rejects when `deliver` does.
  */
 export async function follow(topic: Topic, options: FollowOptions): Promise<void> {
-  const { partition, signal, bytesMax, deliver } = options;
+  const { partition, signal, bytesMax, deliver, pace } = options;
   const from = await options.from();
   let offset = from ?? 0;
   let exact = from !== null;
+  let isMore = false;
   while (!signal.aborted) {
+    if (pace !== undefined && !isMore) await pace.turn();
     const seen = topic.wake.count;
     const reader = topic.reader();
     let frames: LogFrame[] = [];
@@ -39,6 +79,7 @@ export async function follow(topic: Topic, options: FollowOptions): Promise<void
       }
       exact = true;
       frames = reader.read(partition, offset, bytesMax);
+      isMore = frames.length > 0 && offset + frames.length < next;
     }
     if (frames.length === 0) {
       await topic.wake.changed(seen, signal);

@@ -19,7 +19,7 @@ import {
 import { backOff, untilDone } from './retry.ts';
 import type { RunShared } from './run-shared.ts';
 import type { Slot } from './slots.ts';
-import { type Answer, type FramesTask, type OutputAnswer, packed, type Task } from './tasks.ts';
+import { type Answer, type FramesTask, type OutputAnswer, orderOf, packed, type Task } from './tasks.ts';
 
 /** Recoveries in a row in which the worker got no further. */
 const ATTEMPTS_MAX = 5;
@@ -141,7 +141,7 @@ export class PartitionRun {
   }
 
   #ask(task: Task, transfer: ArrayBuffer[] = []): Promise<Answer> {
-    return this.slot.run<Answer>(task, transfer, { soon: task.kind === 'take' });
+    return this.slot.run<Answer>(task, transfer, orderOf(task));
   }
 
   /** Takes the next frames. Resolves when ready for more, which is before they are done. */

@@ -15,17 +15,39 @@ export interface ThreadOptions {
 
 /** A thread as its slot sees it. The simulation puts one of its own in its place. */
 export interface Thread {
-  /** Rejects when the thread dies, or the task throws. */
-  run(task: unknown, options: { transferList: ArrayBuffer[] }): Promise<unknown>;
+  /** Works at tasks one after another; their answers, in order. Rejects when the thread dies, or a task throws. */
+  run(tasks: readonly unknown[], options: { transferList: ArrayBuffer[] }): Promise<unknown>;
   destroy(): Promise<void>;
 }
 
-/** Tasks that are with the thread at a time; one more than it works at, so that it does not wait for the next. */
+/** What the slot wants to know of a task. */
+export interface TaskOrder {
+  /** Before those that wait, but for small ones: see `Slot`. */
+  soon?: boolean;
+  /** How much work it is, as bytes of frames; absent for what is never small. */
+  bytes?: number;
+}
+
+/** Groups of tasks that are with the thread at a time; one more than it works at, so that it does not wait for the next. */
 const OUTSTANDING_MAX = 2;
+/** Bytes of frames of tasks that are given and answered together: a millisecond of work. */
+const TOGETHER_BYTES_MAX = 64 * 1024;
+
+interface Waiting {
+  task: unknown;
+  transfer: ArrayBuffer[];
+  bytes: number;
+  resolve: (answer: unknown) => void;
+  reject: (error: unknown) => void;
+}
 
 /**
  * One thread, which works at tasks one after another in the order of `run`. Piscina may put waiting tasks in another order,
  * so they wait here.
+ *
+ * Small tasks that wait one behind the other are given to the thread together, since a message to a thread and back costs more than the
+ * work of a small frame. Large ones go by themselves, so that the answer of one does not wait for the next. Of those that are to be done soon, which take
+ * some ms each, small ones that wait are let through after each: an alarm does not wait for the rows of all partitions.
  */
 export class Slot {
   /** Grows with each replacement of the thread. */
@@ -33,44 +55,87 @@ export class Slot {
   readonly #open: () => Thread;
   #thread: Thread;
   #outstanding = 0;
-  #waiting: (() => void)[] = [];
+  #waiting: Waiting[] = [];
+  #soon: Waiting[] = [];
+  #soonLast = false;
+  #scheduled = false;
 
   constructor(open: () => Thread) {
     this.#open = open;
     this.#thread = open();
   }
 
-  /** Rejects when the thread dies, or the task throws. `soon` puts it in front of those that wait. */
-  async run<Answer>(task: unknown, transfer: ArrayBuffer[], { soon = false } = {}): Promise<Answer> {
-    const epoch = this.epoch;
-    if (this.#outstanding >= OUTSTANDING_MAX || this.#waiting.length > 0) {
-      await new Promise<void>((resolve) => {
-        if (soon) this.#waiting.unshift(resolve);
-        else this.#waiting.push(resolve);
-      });
-    } else this.#outstanding++;
+  /** Rejects when the thread dies or is replaced, or the task throws. */
+  run<Answer>(task: unknown, transfer: ArrayBuffer[], order: TaskOrder = {}): Promise<Answer> {
+    const { soon = false, bytes = Number.POSITIVE_INFINITY } = order;
+    return new Promise<unknown>((resolve, reject) => {
+      (soon ? this.#soon : this.#waiting).push({ task, transfer, bytes, resolve, reject });
+      this.#schedule();
+    }) as Promise<Answer>;
+  }
+
+  /** What is asked for in the same turn of the event loop is there first, so that it goes together. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      while (this.#outstanding < OUTSTANDING_MAX) {
+        const group = this.#next();
+        if (group.length === 0) return;
+        this.#outstanding++;
+        void this.#give(group);
+      }
+    });
+  }
+
+  #next(): Waiting[] {
+    const isSmall = this.#waiting.length > 0 && this.#waiting[0].bytes <= TOGETHER_BYTES_MAX;
+    if (this.#soon.length > 0 && !(this.#soonLast && isSmall)) {
+      this.#soonLast = true;
+      return this.#soon.splice(0, 1);
+    }
+    this.#soonLast = false;
+    let count = 0;
+    for (let bytes = 0; count < this.#waiting.length; count++) {
+      bytes += this.#waiting[count].bytes;
+      if (count > 0 && bytes > TOGETHER_BYTES_MAX) break;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #give(group: readonly Waiting[]): Promise<void> {
+    const tasks = group.map(({ task }) => task);
+    const transferList = group.flatMap(({ transfer }) => transfer);
     try {
-      if (epoch !== this.epoch) throw new Error('the worker thread was replaced');
-      return (await this.#thread.run(task, { transferList: transfer })) as Answer;
+      const answers = (await this.#thread.run(tasks, { transferList })) as unknown[];
+      for (let i = 0; i < group.length; i++) group[i].resolve(answers[i]);
+    } catch (error) {
+      for (const { reject } of group) reject(error);
     } finally {
-      const next = this.#waiting.shift();
-      // The next one takes over the place of this one.
-      if (next) next();
-      else this.#outstanding--;
+      this.#outstanding--;
+      this.#schedule();
     }
   }
 
   /** Ends the thread and starts another, which knows nothing. Tasks that are under way reject. */
   async restart(): Promise<void> {
-    this.epoch++;
     const before = this.#thread;
     this.#thread = this.#open();
+    this.#rejectWaiting();
     await before.destroy();
   }
 
   async close(): Promise<void> {
-    this.epoch++;
+    this.#rejectWaiting();
     await this.#thread.destroy();
+  }
+
+  /** They were meant for a thread that knows its partitions. */
+  #rejectWaiting(): void {
+    this.epoch++;
+    const waiting = [...this.#soon.splice(0), ...this.#waiting.splice(0)];
+    for (const { reject } of waiting) reject(new Error('the worker thread was replaced'));
   }
 }
 

@@ -3,6 +3,7 @@ import { releaseBuffer } from '../model/release-buffer.ts';
 import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
 import type { LostState } from './lost-state.ts';
 import type { SavedState } from './partition-state.ts';
+import type { TaskOrder } from './slots.ts';
 
 /**
  * What the main thread asks of a worker, and is answered. A partition that was assigned is known by its generation: a worker
@@ -82,6 +83,11 @@ export interface OutputAnswer {
   output: BatchOutput;
   /** Behind the last frame that was worked at. */
   offsetNext: number;
+}
+
+/** Rows are taken before the frames that wait, since an insert waits for them. */
+export function orderOf(task: Task): TaskOrder {
+  return task.kind === 'frames' ? { bytes: task.bytes.length } : { soon: task.kind === 'take' };
 }
 
 /** The buffers of an answer, each once, to be moved instead of copied. */

@@ -11,9 +11,9 @@ inlineTheWayOfAReading();
 const garbage = new YoungGarbage();
 const work = new SlotWork(slotData<PipelineOptions>());
 
-/** Called by Piscina for each task. */
-export function run(task: Task): Answer {
-  const answer = work.do(task);
+/** Called by Piscina for each group of tasks. */
+export function run(tasks: readonly Task[]): Answer[] {
+  const answers = tasks.map((task) => work.do(task));
   garbage.check();
-  return moved(answer, buffersOf(answer));
+  return moved(answers, [...new Set(answers.flatMap(buffersOf))]);
 }

@@ -28,14 +28,15 @@ export class SimThread implements Thread {
     this.#work = new SlotWork(options);
   }
 
-  run(task: unknown, { transferList }: { transferList: ArrayBuffer[] }): Promise<unknown> {
+  async run(tasks: readonly unknown[], { transferList }: { transferList: ArrayBuffer[] }): Promise<unknown[]> {
+    if (this.#destroyed) throw new Error('the simulated thread has ended');
+    const given = this.#world.plan.threadsMove ? structuredClone(tasks, { transfer: transferList }) : tasks;
+    return Promise.all(given.map((task) => this.#one(task as Task)));
+  }
+
+  #one(task: Task): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#destroyed) {
-        reject(new Error('the simulated thread has ended'));
-        return;
-      }
-      const given = this.#world.plan.threadsMove ? structuredClone(task, { transfer: transferList }) : task;
-      this.#waiting.push({ task: given as Task, resolve, reject });
+      this.#waiting.push({ task, resolve, reject });
       this.#next();
     });
   }
