@@ -1,5 +1,9 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SluiceError } from '../model/errors.ts';
 import { brokerRounds } from './broker-run.ts';
+import { HALF } from './goals.ts';
 import { idleConnections } from './idle.ts';
 import { lmdbAppends, nativeInserts } from './limits.ts';
 import type { Load } from './load.ts';
@@ -17,6 +21,8 @@ import { medianRound, type Report, type Run, rateOf } from './result.ts';
 import { sweep } from './sweep.ts';
 
 const LIMIT_SECONDS = 4;
+/** Where Linux keeps files in memory. */
+const MEMORY = '/dev/shm';
 /** Of rows that show what differs from the first one: long enough for that. */
 const SHORT = { seconds: 5, warmUpSeconds: 1, rounds: 1 } as const;
 
@@ -110,6 +116,17 @@ class Measuring {
       this.report.sweep = points;
       const { sweep: parts, folder } = this.#options;
       await sweep(parts, rateOf(round), this.#options, folder, (point) => points.push(point));
+    });
+    if (round === null || !this.#options.sweep.includes(HALF) || !existsSync(MEMORY)) return;
+    await this.#part('sweep in memory', async () => {
+      const folder = await mkdtemp(join(MEMORY, 'sluice-bench-'));
+      try {
+        await sweep([HALF], rateOf(round), this.#options, folder, (point) => {
+          this.report.inMemory = point;
+        });
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
     });
   }
 

@@ -73,6 +73,28 @@ describe('the goals', () => {
     expect(goalRows(slow)[0].bound).not.toBe('');
     expect(publish(slow).sections.get('goals')).toContain('**no**');
   });
+
+  it('tell what of a latency is the disk', () => {
+    const slow = report();
+    const summary = (p99Ms: number) => ({
+      count: 9,
+      meanMs: 1,
+      p50Ms: 1,
+      p90Ms: 2,
+      p99Ms,
+      p999Ms: p99Ms,
+      maxMs: 2 * p99Ms,
+    });
+    slow.sweep = [{ ...point(0.5), puback: summary(130), flush: summary(110) }];
+    slow.inMemory = { ...point(0.5), puback: summary(11) };
+    expect(goalRows(slow)[6]).toMatchObject({ reached: '130 ms', verdict: 'no' });
+    expect(goalRows(slow)[6].bound).toMatch(
+      / took 110 ms \(p99\), 220 ms at most\. With the data in memory it is 11 ms\.$/,
+    );
+    const table = publish(slow).sections.get('sweep');
+    expect(table).toContain('| 50 %, data in memory |');
+    expect(table).toContain('| 110.0 ms | 220.0 ms |');
+  });
 });
 
 describe('publishing', () => {

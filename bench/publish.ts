@@ -27,7 +27,7 @@ export function publish(report: Report): Published {
     ['goals', goalsTable(report)],
     ['rates', ratesTable(report.runs)],
     ['costs', costsTable(report.runs)],
-    ['sweep', report.sweep?.length ? sweepTable(report.sweep) : 'Not measured.'],
+    ['sweep', report.sweep?.length ? sweepTable(report) : 'Not measured.'],
     ['limits', report.limits?.length ? limitsTable(report.limits) : 'Not measured.'],
     ['pages', report.pages ? pagesTable(report.pages) : 'Not measured.'],
     ['problems', problemLines(report).join('\n\n') || 'Nothing was left out, and nothing that was verified was wrong.'],

@@ -12,6 +12,8 @@ export interface Report {
   runs: Run[];
   /** Latencies and costs at parts of what the program can take. */
   sweep?: SweepPoint[];
+  /** Half of it with the data in memory: what is left of latencies without a disk. */
+  inMemory?: SweepPoint;
   limits?: Limit[];
   idle?: IdleResult;
   pages?: PagesResult;
@@ -50,6 +52,8 @@ export interface SweepPoint {
   visible: LatencySummary | null;
   /** Publish until a subscriber of alarms/# has the event. */
   alarm: LatencySummary | null;
+  /** Flushes of 64 KiB to the same disk meanwhile, by the bench itself. Absent in older results. */
+  flush?: LatencySummary | null;
   /** CPU-µs per message, by process. */
   processes: Round['processes'];
   problems: string[];

@@ -1,8 +1,12 @@
+import { flushTimes } from './flushes.ts';
 import type { Load } from './load.ts';
 import { blastAndWait, oneRound } from './pipeline-run.ts';
 import { PROBE_SETTINGS, probe } from './probe.ts';
 import { startProgram } from './program.ts';
 import type { SweepPoint } from './result.ts';
+
+/** Seldom enough to take nothing from the program, often enough for a percentile. */
+const FLUSHES_PER_SECOND = 50;
 
 /**
  * Open loops at parts of the capacity, one after another on one program: how latency and cost grow with the load. Each fraction has
@@ -22,9 +26,10 @@ export async function sweep(
     for (const fraction of fractions) {
       const ratePerSecond = Math.round(capacityPerSecond * fraction);
       const prefix = `at${Math.round(fraction * 1000)}`;
-      const [round, marks] = await Promise.all([
+      const [round, marks, flush] = await Promise.all([
         oneRound(program, { ...load, ratePerSecond }, prefix, { others: true }),
         probe(program, load.seconds),
+        flushTimes(folder, FLUSHES_PER_SECOND, load.seconds),
       ]);
       report({
         fraction,
@@ -33,6 +38,7 @@ export async function sweep(
         puback: round.puback ?? null,
         visible: marks.visible,
         alarm: marks.alarm,
+        flush,
         processes: round.processes,
         problems: [...round.problems, ...marks.problems],
       });

@@ -18,7 +18,7 @@ export function toMarkdown(report: Report): string {
     runs.length === 0 ? '' : ratesTable(runs),
     costsTable(runs),
     aedesRatio(runs),
-    sweep?.length ? sweepTable(sweep) : '',
+    sweep?.length ? sweepTable(report) : '',
     limits?.length ? limitsTable(limits) : '',
     idle
       ? `${count(idle.connections)} idle connections: ${(idle.bytesEach / 1000).toFixed(1)} KB of the door's memory each.`
@@ -41,10 +41,17 @@ export function settingsLine({ settings }: Report): string {
 export function machineLine({ machine }: Report): string {
   return (
     `${machine.cores} cores of ${machine.cpu}, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}, ` +
-    `Node ${machine.node.slice(1)}; flushing 64 KiB to disk takes ${machine.flushMs.toFixed(2)} ms. ` +
+    `Node ${machine.node.slice(1)}; ${flushLine(machine)}. ` +
     othersLine(machine) +
     'The generator runs on the same machine.'
   );
+}
+
+/** What a flush takes while nothing else happens. */
+function flushLine({ flushMs, flushes }: Report['machine']): string {
+  const median = `flushing 64 KiB to disk takes ${flushMs.toFixed(2)} ms`;
+  if (flushes === undefined) return median;
+  return `${median} (of ${count(flushes.count)}: p99 ${milliseconds(flushes.p99Ms)}, at most ${milliseconds(flushes.maxMs)})`;
 }
 
 /** What else the machine did when the measuring began. */
@@ -56,14 +63,14 @@ export function othersLine({ others }: Report['machine']): string {
 }
 
 /** What was not measured and why, and what was wrong with what was. */
-export function problemLines({ runs, leftOut, sweep }: Report): string[] {
+export function problemLines({ runs, leftOut, sweep, inMemory }: Report): string[] {
   return [
     ...runs.filter((run) => run.skipped !== null).map((run) => `Skipped ${run.name}: ${run.skipped}.`),
     ...(leftOut ?? []).map((line) => `Left out ${line}.`),
     ...runs.flatMap((run) =>
       run.rounds.flatMap((round, i) => round.problems.map((problem) => `**${run.name}, round ${i + 1}: ${problem}.**`)),
     ),
-    ...(sweep ?? []).flatMap(({ fraction, problems }) =>
+    ...[...(sweep ?? []), ...(inMemory ? [inMemory] : [])].flatMap(({ fraction, problems }) =>
       problems.map((problem) => `**sweep at ${(fraction * 100).toFixed(0)} %: ${problem}.**`),
     ),
   ];
@@ -122,18 +129,25 @@ function sumOf({ processes }: Round, of: (process: Round['processes'][number]) =
   return processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : of(p)), 0);
 }
 
-/** Latencies of an open loop by load, and what a message costs there. */
-export function sweepTable(points: readonly SweepPoint[]): string {
-  const rows = points.map(({ fraction, ratePerSecond, ackedPerSecond, puback, visible, alarm, processes }) => [
-    `${(fraction * 100).toFixed(0)} %`,
+/** Latencies of an open loop by load, what a flush to disk took meanwhile, and what a message costs there. */
+export function sweepTable({ sweep = [], inMemory }: Pick<Report, 'sweep' | 'inMemory'>): string {
+  const rows = sweep.map((point) => [`${(point.fraction * 100).toFixed(0)} %`, ...sweepCells(point)]);
+  if (inMemory !== undefined)
+    rows.push([`${(inMemory.fraction * 100).toFixed(0)} %, data in memory`, ...sweepCells(inMemory)]);
+  const latencies = ['PUBACK p50', 'p99', 'p99.9', 'row visible p50', 'p99', 'alarm event p50', 'p99'];
+  const flushes = ['a flush p50', 'p99', 'at most'];
+  return markdownTable(['of capacity', 'sent/s', 'acked/s', ...latencies, ...flushes, 'CPU-µs/message'], rows, 0);
+}
+
+function sweepCells({ ratePerSecond, ackedPerSecond, puback, visible, alarm, flush, processes }: SweepPoint): string[] {
+  return [
     count(ratePerSecond),
     count(ackedPerSecond),
     ...[puback?.p50Ms, puback?.p99Ms, puback?.p999Ms].map(milliseconds),
     ...[visible?.p50Ms, visible?.p99Ms, alarm?.p50Ms, alarm?.p99Ms].map(milliseconds),
+    ...[flush?.p50Ms, flush?.p99Ms, flush?.maxMs].map(milliseconds),
     processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0).toFixed(2),
-  ]);
-  const latencies = ['PUBACK p50', 'p99', 'p99.9', 'row visible p50', 'p99', 'alarm event p50', 'p99'];
-  return markdownTable(['of capacity', 'sent/s', 'acked/s', ...latencies, 'CPU-µs/message'], rows, 0);
+  ];
 }
 
 export function limitsTable(limits: readonly Limit[]): string {
