@@ -129,7 +129,7 @@ export const processorsSection = section('Processors turn messages into readings
     max: 31 * DAY_MS,
   }).prefault('30s'),
   seriesMax: integer(
-    'Most series, pairs of device and metric, of one partition that windows, rules and the check for redeliveries know; computed ones come on top. Readings of further ones are stored, and do no more. A series takes about 1 KB of memory.',
+    'Most series, pairs of device and metric, of one partition that windows, rules and the check for redeliveries know; computed ones come on top. Readings of further ones are stored, and do no more. A series takes 0.5 to 1 KB of memory with a window and ten rules.',
     1,
     100_000_000,
   ).default(2_000_000),
