@@ -154,11 +154,10 @@ export class Inserter {
     const some = together.filter(({ output }) => output.rows[table] > 0);
     if (some.length === 0) return;
     const blocks = table === 'readings' ? oneBlock(some) : some.flatMap(({ output }) => output.blocks[table]);
-    await this.#options.store.insert(table, blocks, { token: tokenOf(table, some), signal: this.#options.signal });
-    if (table !== 'readings') return;
-    for (const { output } of some) this.rowsStored += output.rows.readings;
-    // The answer tells that all of it has been read.
-    for (const block of blocks) releaseBuffer(block);
+    const { store, signal } = this.#options;
+    const isLarge = table === 'readings';
+    await store.insert(table, blocks, { token: tokenOf(table, some), signal, release: isLarge });
+    if (isLarge) for (const { output } of some) this.rowsStored += output.rows.readings;
   }
 }
 

@@ -8,9 +8,10 @@ import {
 } from '@clickhouse/client';
 import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
+import { releaseBuffer } from '../model/release-buffer.ts';
 import { migrate } from './migrations.ts';
 import { Slots } from './slots.ts';
-import type { QueryOptions, Store, TableName } from './store.ts';
+import type { InsertOptions, QueryOptions, Store, TableName } from './store.ts';
 import type { Ttls } from './tables.ts';
 
 export interface StoreOptions extends Ttls {
@@ -132,18 +133,17 @@ class ClickHouseStore implements Store {
     await migrate(this, this.#options);
   }
 
-  async insert(
-    table: TableName,
-    blocks: readonly Uint8Array[],
-    options: { token: string; signal?: AbortSignal },
-  ): Promise<void> {
+  async insert(table: TableName, blocks: readonly Uint8Array<ArrayBuffer>[], options: InsertOptions): Promise<void> {
     if (blocks.length === 0) return;
     const signal = options.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal;
     await this.#inserts.take(signal).catch(() => Promise.reject(stopped(null)));
     try {
       for (let tries = 1; ; tries++) {
         try {
-          return await this.#insertOnce(table, blocks, options.token, signal);
+          await this.#insertOnce(table, blocks, options.token, signal);
+          // A try that failed may have left a socket behind that still reads them.
+          if (options.release && tries === 1) for (const block of blocks) releaseBuffer(block);
+          return;
         } catch (cause) {
           const error = asStoreError(cause);
           if (!error.retryable) throw error;

@@ -11,12 +11,11 @@ export interface Store {
    * in the table. Retries as long as the failure may pass, always with the same bytes and the same `token`, which the
    * server uses to insert them once; rejects with STORE_REFUSED when the server says that it never will, and with
    * STORE_UNAVAILABLE when `signal` is aborted.
+   *
+   * `release`: nobody uses the blocks again, each of which has a buffer of its own; a store that has read them to their end may give
+   * their memory back, so they may be empty from now on.
    */
-  insert(
-    table: TableName,
-    blocks: readonly Uint8Array[],
-    options: { token: string; signal?: AbortSignal },
-  ): Promise<void>;
+  insert(table: TableName, blocks: readonly Uint8Array<ArrayBuffer>[], options: InsertOptions): Promise<void>;
 
   /**
    * Rows of a query as objects. `params` are bound by the server ({name:Type} in the SQL). `settings` are ClickHouse's own, for this
@@ -39,3 +38,10 @@ export interface QueryOptions {
 }
 
 export type TableName = 'readings' | 'rollups' | 'alarms' | 'alarm_events' | 'quarantine' | 'ledger' | 'devices';
+
+/** See `Store.insert`. */
+export interface InsertOptions {
+  token: string;
+  signal?: AbortSignal;
+  release?: boolean;
+}

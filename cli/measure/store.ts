@@ -37,7 +37,7 @@ export class MeasuredStore {
   async #insert(
     inner: Store,
     table: TableName,
-    blocks: readonly Uint8Array[],
+    blocks: readonly Uint8Array<ArrayBuffer>[],
     options: Parameters<Store['insert']>[2],
   ): Promise<void> {
     const entry = this.#waiting.begin();

@@ -2,7 +2,7 @@ import { apart, type Checkpoint, type CheckpointChange, type Checkpoints } from 
 import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame } from '../../log/log.ts';
 import { SluiceError } from '../../model/errors.ts';
 import { PatchedBytes } from '../../model/patch.ts';
-import type { Store, TableName } from '../../store/store.ts';
+import type { InsertOptions, Store, TableName } from '../../store/store.ts';
 import { type NativeRow, readNative } from './native-rows.ts';
 
 /**
@@ -188,8 +188,8 @@ export class MemoryStore implements Store {
   afterInsert: (table: TableName) => void | Promise<void> = () => {};
   async insert(
     table: TableName,
-    blocks: readonly Uint8Array[],
-    { token, signal }: { token: string; signal?: AbortSignal },
+    blocks: readonly Uint8Array<ArrayBuffer>[],
+    { token, signal, release }: InsertOptions,
   ): Promise<void> {
     await this.beforeInsert(table);
     if (signal?.aborted) throw new SluiceError('STORE_UNAVAILABLE', 'the insert was given up');
@@ -199,6 +199,7 @@ export class MemoryStore implements Store {
       for (const block of blocks) this.rows[table].push(...readNative(block));
     }
     await this.afterInsert(table);
+    if (release) for (const block of blocks) structuredClone(block, { transfer: [block.buffer] });
   }
 
   /** Answers the two queries of resume.ts. */
