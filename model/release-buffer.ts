@@ -4,8 +4,8 @@ import { MessageChannel } from 'node:worker_threads';
 const closed = new MessageChannel().port1;
 closed.close();
 
-/** A smaller one is not worth it, and may be a part of what Node.js cuts its small buffers from (`Buffer.poolSize`). */
-const BUFFER_BYTES_MIN = 16 * 1024;
+/** A smaller one is not worth it, and one of the pool that Node.js cuts its small buffers from (8 KiB, or 64) cannot be moved. */
+const BUFFER_BYTES_MIN = Math.max(16 * 1024, Buffer.poolSize + 1);
 
 /**
  * Gives the memory of a large buffer back at once, instead of with the collection that finds it dead: one that was used for longer than

@@ -43,7 +43,7 @@ class FaultyProxy {
 }
 
 /** Enough for a buffer that is worth to be given back. */
-const ROWS = 1000;
+const ROWS = 4000;
 
 describe('inserting over a bad network', () => {
   let spawned: SpawnedStore;
