@@ -17,6 +17,9 @@ export interface Running {
 /** Errors by which a role tells that starting it again cannot help. */
 const FATAL_CODES = new Set(['CONFIG_INVALID', 'LISTEN_FAILED', 'LOG_LAYOUT', 'ACCESS_DENIED']);
 
+/** Any time does; this is the longest that a timer takes. */
+const HOLD_MS = 2 ** 31 - 1;
+
 /** How long a role that is sent SIGTERM waits to hear that the supervisor was sent one too. */
 const SIGNAL_GRACE_MS = 500;
 
@@ -55,6 +58,8 @@ export async function runUntilStopped(open: () => Promise<Running>, logger: Logg
     stop = () => resolve(null);
   });
   onStop(stop);
+  // The program's timers and watches hold no process open, so Node would end one whose sockets are closed for a moment.
+  setInterval(() => {}, HOLD_MS);
   process.on('uncaughtException', (error) => {
     logger.error('ended by an error that nobody handled', { error });
     process.exit(1);
