@@ -30,32 +30,35 @@ function threadsOf(by: number, before: number): { nice: number[]; threads: numbe
   return JSON.parse(out.toString());
 }
 
-describe.skipIf(process.platform === 'win32')('the priority of a role', () => {
-  const own = getPriority();
+describe.skipIf(process.platform === 'win32')(
+  'the priority of a role (Windows has classes instead of nice values)',
+  () => {
+    const own = getPriority();
 
-  it.each([0, 3, 5])(
-    'is that of whoever started it and %i, in every thread, those that are there and those that come',
-    (by) => {
-      const { nice, threads, lines } = threadsOf(by, own);
-      expect(nice).toEqual([Math.min(19, own + by)]);
-      if (process.platform === 'linux') expect(threads).toBeGreaterThan(2);
-      expect(lines).toEqual(by === 0 ? [] : ['gives way to other roles']);
-    },
-  );
+    it.each([0, 3, 5])(
+      'is that of whoever started it and %i, in every thread, those that are there and those that come',
+      (by) => {
+        const { nice, threads, lines } = threadsOf(by, own);
+        expect(nice).toEqual([Math.min(19, own + by)]);
+        if (process.platform === 'linux') expect(threads).toBeGreaterThan(2);
+        expect(lines).toEqual(by === 0 ? [] : ['gives way to other roles']);
+      },
+    );
 
-  it('ends at the lowest', () => {
-    expect(threadsOf(3, Math.max(own, 7)).nice).toEqual([Math.min(19, Math.max(own, 7) + 3)]);
-    expect(threadsOf(5, Math.max(own, 16)).nice).toEqual([19]);
-  });
+    it('ends at the lowest', () => {
+      expect(threadsOf(3, Math.max(own, 7)).nice).toEqual([Math.min(19, Math.max(own, 7) + 3)]);
+      expect(threadsOf(5, Math.max(own, 16)).nice).toEqual([19]);
+    });
 
-  it('is set for processors and the embedded store, and left alone unless it is', () => {
-    const config = configSchema.parse({ version: 1, processors: { nice: 3 }, store: { nice: 5 } });
-    expect(ROLES.map((role) => [role, niceOf(role, config)])).toEqual([
-      ['store', 5],
-      ['door', 0],
-      ['processor', 3],
-      ['gateway', 0],
-    ]);
-    expect(ROLES.map((role) => niceOf(role, configSchema.parse({ version: 1 })))).toEqual([0, 0, 0, 0]);
-  });
-});
+    it('is set for processors and the embedded store, and left alone unless it is', () => {
+      const config = configSchema.parse({ version: 1, processors: { nice: 3 }, store: { nice: 5 } });
+      expect(ROLES.map((role) => [role, niceOf(role, config)])).toEqual([
+        ['store', 5],
+        ['door', 0],
+        ['processor', 3],
+        ['gateway', 0],
+      ]);
+      expect(ROLES.map((role) => niceOf(role, configSchema.parse({ version: 1 })))).toEqual([0, 0, 0, 0]);
+    });
+  },
+);
