@@ -1,16 +1,18 @@
+import type { LatencySummary } from '../device-sim/latency.ts';
 import { flushTimes } from './flushes.ts';
 import type { Load } from './load.ts';
 import { blastAndWait, oneRound } from './pipeline-run.ts';
 import { PROBE_SETTINGS, probe } from './probe.ts';
-import { startProgram } from './program.ts';
-import type { SweepPoint } from './result.ts';
+import { type RunningProgram, startProgram } from './program.ts';
+import type { Round, SweepPoint } from './result.ts';
 
 /** Seldom enough to take nothing from the program, often enough for a percentile. */
 const FLUSHES_PER_SECOND = 50;
 
 /**
- * Open loops at parts of the capacity, one after another on one program: how latency and cost grow with the load. Each fraction has
- * the blast and the marks of the probe at the same time, for the same seconds. `report` is given each point when it is there.
+ * Open loops at parts of the capacity, one after another on one program: how latency and cost grow with the load. Each fraction has as
+ * many rounds as the load says, with marks whose events a subscriber waits for, and one more in which their rows are asked for. What is
+ * reported of the rounds is the median one, for each latency by its p99. `report` is given each point when it is there.
  */
 export async function sweep(
   fractions: readonly number[],
@@ -25,25 +27,64 @@ export async function sweep(
     await blastAndWait(program, { ...load, ratePerSecond: capacityPerSecond / 2 }, 'warm', load.warmUpSeconds);
     for (const fraction of fractions) {
       const ratePerSecond = Math.round(capacityPerSecond * fraction);
-      const prefix = `at${Math.round(fraction * 1000)}`;
-      const [round, marks, flush] = await Promise.all([
-        oneRound(program, { ...load, ratePerSecond }, prefix, { others: true }),
-        probe(program, load.seconds),
-        flushTimes(folder, FLUSHES_PER_SECOND, load.seconds),
-      ]);
-      report({
-        fraction,
-        ratePerSecond,
-        ackedPerSecond: round.ackedPerSecond,
-        puback: round.puback ?? null,
-        visible: marks.visible,
-        alarm: marks.alarm,
-        flush,
-        processes: round.processes,
-        problems: [...round.problems, ...marks.problems],
-      });
+      report(await pointAt(program, { ...load, ratePerSecond }, fraction, folder));
     }
   } finally {
     await program.stop();
   }
+}
+
+async function pointAt(
+  program: RunningProgram,
+  load: Load & { ratePerSecond: number },
+  fraction: number,
+  folder: string,
+): Promise<SweepPoint> {
+  const prefix = `at${Math.round(fraction * 1000)}`;
+  const turns = [];
+  for (let n = 0; n < load.rounds; n++) {
+    const [round, events, flush] = await Promise.all([
+      oneRound(program, load, `${prefix}-${n}`, { others: true }),
+      probe(program, load.seconds, 'events'),
+      flushTimes(folder, FLUSHES_PER_SECOND, load.seconds),
+    ]);
+    turns.push({ round, events, flush });
+  }
+  const [round, rows] = await Promise.all([
+    oneRound(program, load, `${prefix}-rows`, { others: true }),
+    probe(program, load.seconds, 'rows'),
+  ]);
+  const median = medianBy(
+    turns.map((turn) => turn.round),
+    cpuMicrosOf,
+  );
+  return {
+    fraction,
+    ratePerSecond: load.ratePerSecond,
+    ackedPerSecond: median.ackedPerSecond,
+    puback: medianP99(turns.map((turn) => turn.round.puback)),
+    visible: rows.latency,
+    alarm: medianP99(turns.map((turn) => turn.events.latency)),
+    flush: medianP99(turns.map((turn) => turn.flush)),
+    processes: median.processes,
+    problems: [
+      ...turns.flatMap((turn) => [...turn.round.problems, ...turn.events.problems]),
+      ...round.problems,
+      ...rows.problems,
+    ],
+  };
+}
+
+function cpuMicrosOf({ processes }: Round): number {
+  return processes.reduce((sum, { cpuMicrosPerMessage }) => sum + cpuMicrosPerMessage, 0);
+}
+
+/** The one in the middle; of an even number the larger of the two. */
+export function medianBy<Value>(values: readonly Value[], by: (value: Value) => number): Value {
+  return values.toSorted((a, b) => by(a) - by(b))[Math.floor(values.length / 2)];
+}
+
+function medianP99(latencies: readonly (LatencySummary | null | undefined)[]): LatencySummary | null {
+  const measured = latencies.filter((latency) => latency !== null && latency !== undefined);
+  return measured.length === 0 ? null : medianBy(measured, ({ p99Ms }) => p99Ms);
 }
