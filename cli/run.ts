@@ -2,7 +2,7 @@ import { warningsOf } from '../config/warnings.ts';
 import { systemClock } from '../model/clock.ts';
 import type { Logger } from '../model/logger.ts';
 import { QuietGarbage } from '../model/quiet-garbage.ts';
-import { YoungGarbage } from '../model/young-garbage.ts';
+import { watchYoungGarbage } from '../model/young-garbage.ts';
 import { type Running, runUntilStopped } from './lifecycle.ts';
 import { createLogger } from './logger.ts';
 import { lowerPriority, niceOf } from './priority.ts';
@@ -17,8 +17,6 @@ const OPEN: Record<Role, (settings: Settings, logger: Logger) => Promise<Running
   gateway: async (settings, logger) => (await import('./roles/gateway.ts')).openGatewayRole(settings, logger),
 };
 
-/** At 400 MB/s of buffers, 10 MB are made in between. */
-const YOUNG_GARBAGE_CHECK_MS = 25;
 const QUIET_GARBAGE_CHECK_MS = 1000;
 
 /** `sluice run ROLE`: one role in this process, until a signal comes. */
@@ -29,8 +27,7 @@ export async function run(role: Role, options: StartOptions): Promise<void> {
   // Under a supervisor these have been told once, for all roles.
   if (process.connected !== true) for (const warning of warningsOf(settings.config)) logger.warn(warning);
   lowerPriority(niceOf(role, settings.config), logger);
-  const garbage = new YoungGarbage();
-  setInterval(() => garbage.check(), YOUNG_GARBAGE_CHECK_MS).unref();
+  watchYoungGarbage();
   const leftovers = new QuietGarbage(QUIET_GARBAGE_CHECK_MS);
   setInterval(() => leftovers.check(), QUIET_GARBAGE_CHECK_MS).unref();
   await runUntilStopped(() => openWithHealth(role, settings, logger), logger);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { HistogramCounts } from '../model/histogram.ts';
 import type { RoleStats } from '../model/stats.ts';
@@ -19,46 +20,49 @@ const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 
 /** All roles, from their newest records, and the gateway's own process. Samples of a role carry the label `instance`. */
 export function gatewayMetrics(source: GatewaySource, board: StatsBoard, nowMs: () => number): MetricsText {
-  const registry = processRegistry();
   const all = (): RoleStats[] => [
     ...board.latest('door', nowMs()),
     ...board.latest('processor', nowMs()),
     ...board.latest('store', nowMs()),
   ];
-  add(registry, DOOR, () => board.latest('door', nowMs()), byInstance);
-  add(registry, PROCESSOR, () => board.latest('processor', nowMs()), byInstance);
-  add(registry, STORE, () => board.latest('store', nowMs()), byInstance);
-  add(registry, LOG, all, byInstance);
   const vital = (): { role: string; instance: string; vitals?: RoleStats['vitals'] }[] => [
     ...all(),
     { role: 'gateway', instance: '', vitals: source.vitals },
   ];
-  add(registry, VITALS, vital, byInstance);
-  addGateway(registry, source);
-  return textOf(registry, () => source.size.refresh());
+  const register = (registry: Registry): void => {
+    add(registry, DOOR, () => board.latest('door', nowMs()), byInstance);
+    add(registry, PROCESSOR, () => board.latest('processor', nowMs()), byInstance);
+    add(registry, STORE, () => board.latest('store', nowMs()), byInstance);
+    add(registry, LOG, all, byInstance);
+    add(registry, VITALS, vital, byInstance);
+    addGateway(registry, source);
+  };
+  return textOf(register, () => source.size.refresh());
 }
 
 /** The gateway alone, for its own health listener. */
 export function ownGatewayMetrics(source: GatewaySource): MetricsText {
-  const registry = processRegistry();
-  add(registry, VITALS, () => [source], noLabels);
-  addGateway(registry, source);
-  return textOf(registry, () => source.size.refresh());
+  const register = (registry: Registry): void => {
+    add(registry, VITALS, () => [source], noLabels);
+    addGateway(registry, source);
+  };
+  return textOf(register, () => source.size.refresh());
 }
 
 /** One role, for its own health listener. `read` gives null as long as it has not begun. */
 export function roleMetrics(role: RoleStats['role'], read: () => RoleStats | null): MetricsText {
-  const registry = processRegistry();
   const records = (): RoleStats[] => {
     const record = read();
     return record === null ? [] : [record];
   };
-  if (role === 'door') add(registry, DOOR, () => records().filter((r) => r.role === 'door'), noLabels);
-  if (role === 'processor') add(registry, PROCESSOR, () => records().filter((r) => r.role === 'processor'), noLabels);
-  if (role === 'store') add(registry, STORE, () => records().filter((r) => r.role === 'store'), noLabels);
-  else add(registry, LOG, records, noLabels);
-  add(registry, VITALS, records, noLabels);
-  return textOf(registry, async () => {});
+  const register = (registry: Registry): void => {
+    if (role === 'door') add(registry, DOOR, () => records().filter((r) => r.role === 'door'), noLabels);
+    if (role === 'processor') add(registry, PROCESSOR, () => records().filter((r) => r.role === 'processor'), noLabels);
+    if (role === 'store') add(registry, STORE, () => records().filter((r) => r.role === 'store'), noLabels);
+    else add(registry, LOG, records, noLabels);
+    add(registry, VITALS, records, noLabels);
+  };
+  return textOf(register, async () => {});
 }
 
 const noLabels = (): Record<string, string> => ({});
@@ -68,17 +72,27 @@ function addGateway(registry: Registry, source: GatewaySource): void {
   add(registry, GATEWAY, () => [source], noLabels);
 }
 
-function processRegistry(): Registry {
+/** The event loop is looked at every 10 ms; before the first look its shortest delay would be told as 292 years. */
+const FIRST_SAMPLE_MS = 25;
+
+/** With what Node.js tells of the process: to watch its event loop wakes it a hundred times a second. */
+async function processRegistry(register: (registry: Registry) => void): Promise<Registry> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: PREFIX });
   for (const name of MISNAMED) registry.removeSingleMetric(PREFIX + name);
+  register(registry);
+  await sleep(FIRST_SAMPLE_MS);
   return registry;
 }
 
-function textOf(registry: Registry, refresh: () => Promise<void>): MetricsText {
+/** Nothing is registered before somebody asks: a process whose metrics nobody reads is not kept awake for them. */
+function textOf(register: (registry: Registry) => void, refresh: () => Promise<void>): MetricsText {
+  let making: Promise<Registry> | null = null;
   return {
-    contentType: registry.contentType,
+    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
     async text() {
+      making ??= processRegistry(register);
+      const registry = await making;
       await refresh();
       return registry.metrics();
     },

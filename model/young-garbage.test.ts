@@ -1,6 +1,6 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { describe, expect, it, vi } from 'vitest';
-import { type Collector, YoungGarbage } from './young-garbage.ts';
+import { type Collector, nextCheckMs, YoungGarbage } from './young-garbage.ts';
 
 const MIB = 2 ** 20;
 
@@ -47,6 +47,27 @@ describe('YoungGarbage', () => {
       garbage.check();
     }
     expect(collector.growths).toEqual([200, 0, 200]);
+  });
+
+  it('tells how much was made, for the next check to come in time', () => {
+    const collector = new CountingCollector();
+    const garbage = new YoungGarbage(collector);
+    collector.bufferMib = 110;
+    expect(garbage.check()).toBe(10 * MIB);
+    expect(garbage.check()).toBe(0);
+    collector.bufferMib = 104;
+    expect(garbage.check()).toBe(-6 * MIB);
+  });
+
+  it('checks often while buffers come quickly, and seldom while hardly any do', () => {
+    expect(nextCheckMs(0, 25)).toBe(250);
+    expect(nextCheckMs(0, 250)).toBe(250);
+    expect(nextCheckMs(100 * MIB, 250)).toBe(25);
+    expect(nextCheckMs(10 * MIB, 25)).toBe(25);
+    expect(nextCheckMs(MIB, 25)).toBeCloseTo(50, -1);
+    // Some were freed meanwhile: as before.
+    expect(nextCheckMs(-MIB, 25)).toBe(25);
+    expect(nextCheckMs(-MIB, 130)).toBe(130);
   });
 
   it('has V8 collect its young heap', async () => {

@@ -5,7 +5,11 @@ import type { Vitals } from '../../model/stats.ts';
 
 /** How much the wall clock may move against the monotonic one from one look to the next before it is called a jump. */
 const JUMP_MS_MIN = 1000;
-const EVENT_LOOP_STEP_MS = 20;
+/**
+ * How often the event loop is looked at: each look wakes a process that has nothing to do. What is held up for a shorter time may be missed,
+ * and of what is longer up to this much; health speaks of a second and more.
+ */
+const EVENT_LOOP_STEP_MS = 100;
 
 export interface VitalsOptions {
   /** Folder whose disk is looked at; null for none. */
