@@ -50,15 +50,18 @@ describe.skipIf(process.platform === 'win32')(
       expect(threadsOf(5, Math.max(own, 16)).nice).toEqual([19]);
     });
 
-    it('is set for processors and the embedded store, and left alone unless it is', () => {
-      const config = configSchema.parse({ version: 1, processors: { nice: 3 }, store: { nice: 5 } });
-      expect(ROLES.map((role) => [role, niceOf(role, config)])).toEqual([
-        ['store', 5],
-        ['door', 0],
-        ['processor', 3],
-        ['gateway', 0],
-      ]);
-      expect(ROLES.map((role) => niceOf(role, configSchema.parse({ version: 1 })))).toEqual([0, 0, 0, 0]);
+    it('is lower for processors and the embedded store than for what devices wait for, unless the settings say otherwise', () => {
+      const nices = (settings: object) => {
+        const config = configSchema.parse({ version: 1, ...settings });
+        return Object.fromEntries(ROLES.map((role) => [role, niceOf(role, config)]));
+      };
+      expect(nices({})).toEqual({ store: 5, door: 0, processor: 3, gateway: 0 });
+      expect(nices({ processors: { nice: 0 }, store: { nice: 1 } })).toEqual({
+        store: 1,
+        door: 0,
+        processor: 0,
+        gateway: 0,
+      });
     });
   },
 );

@@ -102,10 +102,10 @@ export const processorsSection = section('Processors turn messages into readings
     256,
   ).default(1),
   nice: integer(
-    'How much nicer a processor is than what started it, as nice(1) counts. With 3 here and 5 in store.nice, devices are acknowledged sooner where door, processor and store share busy cores; under more load than can be stored the log then grows faster.',
+    'How much nicer a processor is than what started it, as nice(1) counts. Where door, processor and store share busy cores, devices are so acknowledged first; under more load than can be stored the log then grows faster. 0 for a processor that shares its machine with others that are to give way.',
     0,
     19,
-  ).default(0),
+  ).default(3),
   batchBytesMax: bytes(
     'Most bytes of frames that a partition is given at a time. More gives larger inserts and takes more memory.',
     {
@@ -174,7 +174,7 @@ export const storeSection = section('ClickHouse: the embedded engine, or a serve
     'Embedded engine only: how much nicer it is than what started it; see processors.nice. Its merges are nicer still.',
     0,
     19,
-  ).default(0),
+  ).default(5),
   memoryBytesMax: bytes('Embedded engine only: most memory that it may take; a query that needs more fails.', {
     min: 256 * MIB,
     max: 2 ** 40,

@@ -5,11 +5,11 @@ import type { Logger } from '../../model/logger.ts';
 /** The name that the engine gives to the threads that merge parts. */
 const MERGE_THREAD = 'MergeMutate';
 /**
- * How much nicer they are than the process: as long as somebody else wants a core, a merging thread gets a tenth of what another one gets. Merges are the one
- * work here that nobody waits for, and they hold a core for as long as a second. Not the lowest: they must keep up with the inserts of a
- * machine that is never idle (docs/decisions/005-latency.md).
+ * How much nicer they are than the process, which is nicer than what devices wait for by 5 itself (`store.nice`): as long as the door wants a
+ * core, a merging thread gets a tenth of what it gets. Merges are the one work here that nobody waits for, and they hold a core for as long as a
+ * second. Not the lowest: they must keep up with the inserts of a machine that is never idle (docs/decisions/005-latency.md).
  */
-export const MERGE_NICE = 10;
+export const MERGE_NICE = 5;
 /** The engine makes its threads with the first table, which may be long after it was opened. */
 const LOOK_MS = 1000;
 
