@@ -113,6 +113,13 @@ export const processorsSection = section('Processors turn messages into readings
       max: 256 * MIB,
     },
   ).prefault('4MiB'),
+  insertMs: duration(
+    'How often rows go into the store, unless a million have gathered or memory for what is under way runs short. Less shows readings sooner; every insert makes a part that the store has to merge, so each costs CPU of its own. Alarm events never wait for it.',
+    {
+      min: 50,
+      max: 10_000,
+    },
+  ).prefault('1s'),
   checkpointMs: duration(
     'How often the state of windows and alarms is saved. Less shortens the replay after a crash and costs more writing.',
     {

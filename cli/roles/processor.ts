@@ -53,6 +53,7 @@ export async function openProcessorRole(settings: Settings, logger: Logger): Pro
     batchBytesMax: options.batchBytesMax,
     clock: systemClock,
     logger,
+    tuning: { insertIntervalMs: options.insertMs },
   });
   const merging = hasGroups(config) ? await openMerger(config, { log, store }, logger) : null;
   const tiers = startTierKeeper({ store, tiers: config.tiers, clock: systemClock, logger });
