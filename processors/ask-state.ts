@@ -10,11 +10,11 @@ export async function askState(
   of: Pick<SaveTask, 'partition' | 'generation'>,
   whole: boolean,
 ): Promise<Answer> {
-  let answer = await slot.run<Answer>({ kind: 'save', ...of, what: whole ? 'whole' : 'change' }, []);
+  let answer = await slot.run<Answer>({ kind: 'save', ...of, what: whole ? 'whole' : 'change' });
   let cpuMs = 0;
   while (answer.kind === 'saving') {
     cpuMs += answer.cpuMs;
-    answer = await slot.run<Answer>({ kind: 'save', ...of, what: 'rest' }, []);
+    answer = await slot.run<Answer>({ kind: 'save', ...of, what: 'rest' });
   }
   return answer.kind === 'state' ? { ...answer, cpuMs: answer.cpuMs + cpuMs } : answer;
 }

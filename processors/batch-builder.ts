@@ -21,11 +21,9 @@ import {
   type BatchOutput,
   countTransition,
   type LastAlarm,
-  noBlocks,
+  NOTHING,
   noCounts,
-  noRows,
   type StoredFrames,
-  TABLES,
 } from './batch-output.ts';
 import { BeyondReadings } from './beyond.ts';
 
@@ -210,26 +208,27 @@ export class BatchBuilder {
 
   /** What has come of the frames since the last call. Rows stay while they are no more than `heldRowsMax`. Not within a frame. */
   take(heldRowsMax = 0): BatchOutput {
-    const rows = this.#rows();
-    const held = TABLES.reduce((sum, table) => sum + rows[table], 0);
-    const told = this.#tell();
-    if (held <= heldRowsMax) return { ...told, rows: noRows(), blocks: noBlocks(), held };
-    return { ...told, rows, blocks: this.#finish(), held: 0 };
+    const held = this.#held();
+    const stay = held <= heldRowsMax;
+    const rows = stay ? NOTHING.rows : this.#rows();
+    const blocks = stay ? NOTHING.blocks : this.#finish();
+    const alarmFrames = this.#outbox.take();
+    const partials = this.#partials.length === 0 ? NOTHING.partials : this.#partials;
+    const facts = this.#facts.length === 0 ? NOTHING.facts : this.#facts;
+    const notTaken = this.#notTaken.size === 0 ? NOTHING.notTaken : this.#notTaken;
+    const counts = this.#counted;
+    if (partials === this.#partials) this.#partials = [];
+    if (facts === this.#facts) this.#facts = [];
+    if (notTaken === this.#notTaken) this.#notTaken = new Map();
+    this.#counted = noCounts();
+    return { blocks, rows, held: stay ? held : 0, alarmFrames, partials, facts, counts, notTaken };
   }
 
-  #tell(): Pick<BatchOutput, 'alarmFrames' | 'partials' | 'facts' | 'counts' | 'notTaken'> {
-    const told = {
-      alarmFrames: this.#outbox.take(),
-      partials: this.#partials,
-      facts: this.#facts,
-      counts: this.#counted,
-      notTaken: this.#notTaken,
-    };
-    this.#partials = [];
-    this.#facts = [];
-    this.#notTaken = new Map();
-    this.#counted = noCounts();
-    return told;
+  /** Rows of all tables. */
+  #held(): number {
+    const readings = this.#earlierRows + this.#ownReadings.rows + (this.#ownBeyond?.rows ?? 0);
+    const ofAlarms = this.#alarms.rows + this.#alarmEvents.rows;
+    return readings + this.#quarantine.rows + this.#rollups.rows + ofAlarms + this.#ledger.rows + this.#devices.rows;
   }
 
   #finish(): BatchOutput['blocks'] {

@@ -6,16 +6,16 @@ import type { NotTaken } from './windows/limits.ts';
 
 /** What came of a batch of frames of one partition: blocks for the store, events for the log, and counts. */
 export interface BatchOutput {
-  blocks: Record<TableName, Uint8Array<ArrayBuffer>[]>;
-  rows: Record<TableName, number>;
+  blocks: Readonly<Record<TableName, readonly Uint8Array<ArrayBuffer>[]>>;
+  rows: Readonly<Record<TableName, number>>;
   /** Rows that have stayed with the thread; when there are none, all rows of the frames so far have left it. */
   held: number;
   /** Frames for ALARMS, in order. */
-  alarmFrames: Uint8Array<ArrayBuffer>[];
+  alarmFrames: readonly Uint8Array<ArrayBuffer>[];
   /** What is told of the windows of groups, in order. */
-  partials: OutgoingPartial[];
+  partials: readonly OutgoingPartial[];
   /** What the other partitions are told, in order. */
-  facts: Fact[];
+  facts: readonly Fact[];
   counts: BatchCounts;
   /** By window, for those that had no room for something. */
   notTaken: ReadonlyMap<string, NotTaken>;
@@ -96,12 +96,22 @@ export function countTransition(counts: BatchCounts, { alarm, transition, by, no
   if (transition === 'cleared' && alarm.groupId !== alarm.id) counts.alarmsCleared++;
 }
 
-export function noRows(): BatchOutput['rows'] {
-  return { devices: 0, readings: 0, quarantine: 0, rollups: 0, alarm_events: 0, alarms: 0, ledger: 0 };
-}
+/** What comes of frames beside the counts. */
+export type Said = Omit<BatchOutput, 'held' | 'counts'>;
 
-export function noBlocks(): BatchOutput['blocks'] {
-  return { devices: [], readings: [], quarantine: [], rollups: [], alarm_events: [], alarms: [], ledger: [] };
+/** What comes of most batches: their rows stay with the thread. One for all of them, since many batches are small. */
+export const NOTHING: Said = {
+  blocks: { devices: [], readings: [], quarantine: [], rollups: [], alarm_events: [], alarms: [], ledger: [] },
+  rows: { devices: 0, readings: 0, quarantine: 0, rollups: 0, alarm_events: 0, alarms: 0, ledger: 0 },
+  alarmFrames: [],
+  partials: [],
+  facts: [],
+  notTaken: new Map(),
+};
+
+/** Whether there is something for the log. */
+export function tells({ alarmFrames, partials, facts }: Said): boolean {
+  return alarmFrames.length > 0 || partials.length > 0 || facts.length > 0;
 }
 
 export function addCounts(to: BatchCounts, counts: BatchCounts): void {

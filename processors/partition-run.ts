@@ -3,7 +3,7 @@ import { SluiceError } from '../model/errors.ts';
 import { TELEMETRY } from '../model/topics.ts';
 import { appendOutput } from './append-output.ts';
 import { askState } from './ask-state.ts';
-import type { StoredFrames } from './batch-output.ts';
+import { type BatchOutput, type StoredFrames, tells } from './batch-output.ts';
 import { type Batch, Batches, batchBytes } from './batches.ts';
 import { countsOf, findLostState, type LostState } from './lost-state.ts';
 import type { StateSizes } from './partition-state.ts';
@@ -19,7 +19,7 @@ import {
 import { backOff, untilDone } from './retry.ts';
 import type { RunShared } from './run-shared.ts';
 import type { Slot } from './slots.ts';
-import { type Answer, type FramesTask, type OutputAnswer, orderOf, packed, type Task } from './tasks.ts';
+import { type Answer, type FramesTask, type OutputAnswer, orderOf, type Task } from './tasks.ts';
 
 /** Recoveries in a row in which the worker got no further. */
 const ATTEMPTS_MAX = 5;
@@ -58,6 +58,8 @@ export class PartitionRun {
   #pause = { fromMs: 0, lengthMs: 0 };
   readonly #batches: Batches;
   #alarms: Promise<void> = Promise.resolve();
+  /** Batches that wait for it. */
+  #telling = 0;
   #broken = false;
   #recovery: Promise<void> | null = null;
   #saving: Promise<void> | null = null;
@@ -140,8 +142,8 @@ export class PartitionRun {
     return false;
   }
 
-  #ask(task: Task, transfer: ArrayBuffer[] = []): Promise<Answer> {
-    return this.slot.run<Answer>(task, transfer, orderOf(task));
+  #ask(task: Task): Promise<Answer> {
+    return this.slot.run<Answer>(task, orderOf(task));
   }
 
   /** Takes the next frames. Resolves when ready for more, which is before they are done. */
@@ -170,8 +172,8 @@ export class PartitionRun {
     if (this.#stopped || generation !== this.#generation) return this.#stopped;
     const batch = this.#batches.add(frames[0].offset, offsetNext, bytes, frames[0].appendedMs);
     this.#fedNext = offsetNext;
-    const about = { partition, generation, stored, countFrom: this.#decodedNext, heldRowsMax };
-    void this.#decode(batch, packed(frames, about));
+    const countFrom = this.#decodedNext;
+    void this.#decode(batch, { kind: 'frames', partition, generation, frames, stored, countFrom, heldRowsMax });
     return true;
   }
 
@@ -193,14 +195,14 @@ export class PartitionRun {
   }
 
   /** Asks for what comes of frames, or of `collect`; null when the partition has to begin again. */
-  async #output(task: Task, transfer: ArrayBuffer[] = []): Promise<OutputAnswer | null> {
+  async #output(task: Task): Promise<OutputAnswer | null> {
     const epoch = this.#epoch;
     const failed = (error: unknown): null => {
       if (task.generation === this.#generation) this.#shared.slotFailed(this.slot, epoch, error);
       return null;
     };
     try {
-      const answer = await this.#ask(task, transfer);
+      const answer = await this.#ask(task);
       if (task.generation !== this.#generation) return null;
       return answer.kind === 'output' ? answer : failed(new Error('the thread does not know the partition'));
     } catch (error) {
@@ -209,20 +211,28 @@ export class PartitionRun {
   }
 
   async #decode(batch: Batch, task: FramesTask): Promise<void> {
-    const answer = await this.#output(task, [task.bytes.buffer]);
+    const answer = await this.#output(task);
     if (answer === null) return;
-    const { count, room, inserter, fatal } = this.#shared;
+    const { count, room, inserter } = this.#shared;
     batch.decoded = true;
     this.#decodedNext = Math.max(this.#decodedNext, batch.offsetNext);
     count(answer.output);
-    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, answer.output));
-    this.#alarms.then(() => {
-      batch.told = true;
-      this.#settle();
-    }, fatal);
+    if (this.#telling > 0 || tells(answer.output)) this.#tell(batch, answer.output);
+    else batch.told = true;
     if (answer.output.held === 0) this.#taken(answer);
     else inserter.announce(this, answer.output.held);
     room.changed(); // There is room with the thread.
+  }
+
+  /** Behind what the batches before have to say. */
+  #tell(batch: Batch, output: BatchOutput): void {
+    this.#telling++;
+    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, output));
+    this.#alarms.then(() => {
+      this.#telling--;
+      batch.told = true;
+      this.#settle();
+    }, this.#shared.fatal);
   }
 
   /** Asks the thread for the rows that have gathered; it has been announced that there are some. */

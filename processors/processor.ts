@@ -12,7 +12,9 @@ import { PartitionRun } from './partition-run.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { Room } from './room.ts';
 import type { RunShared } from './run-shared.ts';
-import { openThread, Slot, type Thread } from './slots.ts';
+import { openThread, Slot, type Thread, type Wire } from './slots.ts';
+import { type AnswerMessage, decodeAnswers, encodeTasks } from './task-wire.ts';
+import type { Task } from './tasks.ts';
 
 export interface ProcessorOptions extends PipelineOptions {
   log: Log;
@@ -69,6 +71,11 @@ const TUNING: ProcessorTuning = {
 };
 
 const LAG_REFRESH_MS = 1000;
+
+const WIRE: Wire = {
+  encode: (tasks) => encodeTasks(tasks as readonly Task[]),
+  decode: (answer) => decodeAnswers(answer as AnswerMessage),
+};
 
 /** The options as threads are given them, each by name: one that were forgotten would count offline and not in a processor. */
 type EveryPipelineOption = { [Name in keyof Required<PipelineOptions>]: PipelineOptions[Name] };
@@ -130,7 +137,8 @@ class RunningProcessor implements Processor {
     const own = { limits, seriesMax, stateTtlMs, clockSkewMaxMs, idleMs, ledgerMs, seq, partitions: log.partitions };
     const data: EveryPipelineOption = { payload, windows, rules, maintenance, derived, ...own };
     const { workerFile } = options;
-    const open = options.openThread ?? (() => openThread({ workerFile, data, heapMbMax: tuning.workerHeapMbMax }));
+    const open =
+      options.openThread ?? (() => openThread({ workerFile, wire: WIRE, data, heapMbMax: tuning.workerHeapMbMax }));
     this.#slots = Array.from({ length: options.workers }, () => new Slot(() => open(data)));
     const signal = this.#giveUp.signal;
     this.#shared = {

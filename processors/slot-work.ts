@@ -1,5 +1,4 @@
 import { SluiceError } from '../model/errors.ts';
-import { releaseBuffer } from '../model/release-buffer.ts';
 import { PartitionPipeline, type PipelineOptions } from './pipeline.ts';
 import type { Answer, FramesTask, SaveTask, Task } from './tasks.ts';
 
@@ -46,15 +45,10 @@ interface Held {
 
 function frames(held: Held, task: FramesTask): Answer {
   const { pipeline } = held;
-  let at = 0;
-  for (let i = 0; i < task.offsets.length; i++) {
-    const end = at + task.lengths[i];
-    const offset = task.offsets[i];
-    pipeline.process(offset, task.bytes.subarray(at, end), task.stored, offset >= task.countFrom);
-    at = end;
+  for (const { offset, bytes } of task.frames) {
+    pipeline.process(offset, bytes, task.stored, offset >= task.countFrom); // Whatever is kept of a frame is a copy.
     held.offsetNext = offset + 1;
   }
-  releaseBuffer(task.bytes); // Whatever is kept of a frame is a copy.
   return take(held, task.heldRowsMax);
 }
 

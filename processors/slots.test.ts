@@ -6,10 +6,13 @@ import { Slot, type Thread } from './slots.ts';
 class ToldThread implements Thread {
   readonly given: string[][] = [];
   destroyed = false;
-  readonly #open: { tasks: readonly unknown[]; resolve: (answers: unknown) => void; reject: (error: Error) => void }[] =
-    [];
+  readonly #open: {
+    tasks: readonly unknown[];
+    resolve: (answers: readonly unknown[]) => void;
+    reject: (error: Error) => void;
+  }[] = [];
 
-  run(tasks: readonly unknown[]): Promise<unknown> {
+  run(tasks: readonly unknown[]): Promise<readonly unknown[]> {
     this.given.push(tasks as string[]);
     return new Promise((resolve, reject) => this.#open.push({ tasks, resolve, reject }));
   }
@@ -37,7 +40,7 @@ describe('a slot', () => {
   it('gives small tasks together, in the order in which they came, and each its own answer', async () => {
     const thread = new ToldThread();
     const slot = new Slot(() => thread);
-    const answers = ['a', 'b', 'c'].map((task) => slot.run(task, [], { bytes: 8 * KIB }));
+    const answers = ['a', 'b', 'c'].map((task) => slot.run(task, { bytes: 8 * KIB }));
     await settled();
     expect(thread.given).toEqual([['a', 'b', 'c']]);
     await thread.answer();
@@ -56,7 +59,7 @@ describe('a slot', () => {
       ['save', undefined],
       ['e', 1],
     ] as const)
-      void slot.run(task, [], bytes === undefined ? {} : { bytes });
+      void slot.run(task, bytes === undefined ? {} : { bytes });
     for (let i = 0; i < 6; i++) {
       await settled();
       expect(thread.outstanding).toBeLessThanOrEqual(2);
@@ -68,8 +71,8 @@ describe('a slot', () => {
   it('lets small tasks through after each that is to be done soon, and large ones behind them', async () => {
     const thread = new ToldThread();
     const slot = new Slot(() => thread);
-    const soon = (task: string) => void slot.run(task, [], { soon: true });
-    const frames = (task: string, bytes: number) => void slot.run(task, [], { bytes });
+    const soon = (task: string) => void slot.run(task, { soon: true });
+    const frames = (task: string, bytes: number) => void slot.run(task, { bytes });
     for (const task of ['take 1', 'take 2', 'take 3']) soon(task);
     frames('small 1', KIB);
     frames('small 2', KIB);
@@ -86,14 +89,14 @@ describe('a slot', () => {
       threads.push(new ToldThread());
       return threads[threads.length - 1];
     });
-    const before = ['a', 'b', 'c', 'd'].map((task) => slot.run(task, []));
+    const before = ['a', 'b', 'c', 'd'].map((task) => slot.run(task));
     const ends = Promise.allSettled(before);
     await settled();
     expect(threads[0].given).toEqual([['a'], ['b']]);
     await slot.restart();
     expect(slot.epoch).toBe(1);
     expect((await ends).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
-    const after = slot.run('e', []);
+    const after = slot.run('e');
     await settled();
     expect(threads[0].given).toEqual([['a'], ['b']]);
     await threads[1].answer();
@@ -112,7 +115,7 @@ describe('a slot', () => {
         const slot = new Slot(() => thread);
         const answers: Promise<string>[] = [];
         for (const [i, { soon, bytes, at }] of tasks.entries()) {
-          answers.push(slot.run<string>(`${soon ? 's' : 'f'}${i}`, [], soon ? { soon } : { bytes }));
+          answers.push(slot.run<string>(`${soon ? 's' : 'f'}${i}`, soon ? { soon } : { bytes }));
           if (at === 0) await thread.answer();
         }
         await settled();

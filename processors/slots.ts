@@ -7,16 +7,23 @@ import { move, Piscina, transferableSymbol, valueSymbol, workerData } from 'pisc
  */
 export interface ThreadOptions {
   workerFile: URL;
+  wire: Wire;
   /** Given to each thread once; see `slotData`. */
   data: unknown;
   /** Bound of a thread's heap, MiB. Typed arrays are outside of it. */
   heapMbMax: number;
 }
 
+/** What tasks and answers are on their way between two threads. */
+export interface Wire {
+  encode(tasks: readonly unknown[]): { message: unknown; transfer: ArrayBuffer[] };
+  decode(answer: unknown): readonly unknown[];
+}
+
 /** A thread as its slot sees it. The simulation puts one of its own in its place. */
 export interface Thread {
   /** Works at tasks one after another; their answers, in order. Rejects when the thread dies, or a task throws. */
-  run(tasks: readonly unknown[], options: { transferList: ArrayBuffer[] }): Promise<unknown>;
+  run(tasks: readonly unknown[]): Promise<readonly unknown[]>;
   destroy(): Promise<void>;
 }
 
@@ -35,7 +42,6 @@ const TOGETHER_BYTES_MAX = 64 * 1024;
 
 interface Waiting {
   task: unknown;
-  transfer: ArrayBuffer[];
   bytes: number;
   resolve: (answer: unknown) => void;
   reject: (error: unknown) => void;
@@ -66,10 +72,10 @@ export class Slot {
   }
 
   /** Rejects when the thread dies or is replaced, or the task throws. */
-  run<Answer>(task: unknown, transfer: ArrayBuffer[], order: TaskOrder = {}): Promise<Answer> {
+  run<Answer>(task: unknown, order: TaskOrder = {}): Promise<Answer> {
     const { soon = false, bytes = Number.POSITIVE_INFINITY } = order;
     return new Promise<unknown>((resolve, reject) => {
-      (soon ? this.#soon : this.#waiting).push({ task, transfer, bytes, resolve, reject });
+      (soon ? this.#soon : this.#waiting).push({ task, bytes, resolve, reject });
       this.#schedule();
     }) as Promise<Answer>;
   }
@@ -105,10 +111,8 @@ export class Slot {
   }
 
   async #give(group: readonly Waiting[]): Promise<void> {
-    const tasks = group.map(({ task }) => task);
-    const transferList = group.flatMap(({ transfer }) => transfer);
     try {
-      const answers = (await this.#thread.run(tasks, { transferList })) as unknown[];
+      const answers = await this.#thread.run(group.map(({ task }) => task));
       for (let i = 0; i < group.length; i++) group[i].resolve(answers[i]);
     } catch (error) {
       for (const { reject } of group) reject(error);
@@ -139,7 +143,7 @@ export class Slot {
   }
 }
 
-export function openThread({ workerFile, data, heapMbMax }: ThreadOptions): Thread {
+export function openThread({ workerFile, wire, data, heapMbMax }: ThreadOptions): Thread {
   const pool = new Piscina({
     filename: fileURLToPath(workerFile),
     name: 'run',
@@ -155,7 +159,13 @@ export function openThread({ workerFile, data, heapMbMax }: ThreadOptions): Thre
   });
   // A thread that dies with no task under way: the next task finds a thread that knows nothing, and that starts the recovery.
   pool.on('error', () => {});
-  return pool;
+  return {
+    async run(tasks) {
+      const { message, transfer } = wire.encode(tasks);
+      return wire.decode(await pool.run(message, { transferList: transfer }));
+    },
+    destroy: () => pool.destroy(),
+  };
 }
 
 /** In a thread: what its slot was opened with. */
@@ -165,13 +175,24 @@ export function slotData<Data>(): Data {
 
 /** In a thread: an answer whose buffers are moved to the main thread. */
 export function moved<Value extends object>(value: Value, buffers: ArrayBuffer[]): Value {
-  const carrier = {
-    get [transferableSymbol](): ArrayBuffer[] {
-      return buffers;
-    },
-    get [valueSymbol](): Value {
-      return value;
-    },
-  };
-  return move(carrier as never) as unknown as Value;
+  return buffers.length === 0 ? value : (move(new Carrier(value, buffers) as never) as unknown as Value);
+}
+
+/** As Piscina wants it. A class, since an object literal with such getters is made anew from the ground up each time. */
+class Carrier {
+  readonly #value: object;
+  readonly #buffers: ArrayBuffer[];
+
+  constructor(value: object, buffers: ArrayBuffer[]) {
+    this.#value = value;
+    this.#buffers = buffers;
+  }
+
+  get [transferableSymbol](): ArrayBuffer[] {
+    return this.#buffers;
+  }
+
+  get [valueSymbol](): object {
+    return this.#value;
+  }
 }

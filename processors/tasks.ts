@@ -1,6 +1,5 @@
 import type { LogFrame } from '../log/log.ts';
-import { releaseBuffer } from '../model/release-buffer.ts';
-import type { BatchOutput, LastAlarm, StoredFrames } from './batch-output.ts';
+import { type BatchOutput, type LastAlarm, NOTHING, type StoredFrames } from './batch-output.ts';
 import type { LostState } from './lost-state.ts';
 import type { SavedState } from './partition-state.ts';
 import type { TaskOrder } from './slots.ts';
@@ -25,10 +24,7 @@ export interface FramesTask {
   kind: 'frames';
   partition: number;
   generation: number;
-  offsets: Float64Array;
-  /** Length of each frame; they lie one after another in `bytes`. */
-  lengths: Uint32Array;
-  bytes: Uint8Array<ArrayBuffer>;
+  frames: readonly Pick<LogFrame, 'offset' | 'bytes'>[];
   stored: StoredFrames | null;
   /** Frames below this offset have been counted before. */
   countFrom: number;
@@ -87,11 +83,16 @@ export interface OutputAnswer {
 
 /** Rows are taken before the frames that wait, since an insert waits for them. */
 export function orderOf(task: Task): TaskOrder {
-  return task.kind === 'frames' ? { bytes: task.bytes.length } : { soon: task.kind === 'take' };
+  if (task.kind !== 'frames') return { soon: task.kind === 'take' };
+  let bytes = 0;
+  for (const frame of task.frames) bytes += frame.bytes.length;
+  return { bytes };
 }
 
 /** The buffers of an answer, each once, to be moved instead of copied. */
 export function buffersOf(answer: Answer): ArrayBuffer[] {
+  if (answer.kind === 'output' && answer.output.blocks === NOTHING.blocks && answer.output.alarmFrames.length === 0)
+    return [];
   const buffers = new Set<ArrayBuffer>();
   if (answer.kind === 'state' && answer.state !== null) buffers.add(answer.state.bytes.buffer);
   if (answer.kind === 'output') {
@@ -99,21 +100,4 @@ export function buffersOf(answer: Answer): ArrayBuffer[] {
     for (const frame of answer.output.alarmFrames) buffers.add(frame.buffer);
   }
   return [...buffers];
-}
-
-/** Frames side by side in one buffer that can be moved to the worker. Their own buffers are given back: nobody needs them any more. */
-export function packed(
-  frames: readonly LogFrame[],
-  about: Pick<FramesTask, 'partition' | 'generation' | 'stored' | 'countFrom' | 'heldRowsMax'>,
-): FramesTask {
-  const lengths = Uint32Array.from(frames, (frame) => frame.bytes.length);
-  const bytes = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    bytes.set(frame.bytes, at);
-    at += frame.bytes.length;
-    releaseBuffer(frame.bytes as Uint8Array<ArrayBuffer>);
-  }
-  const offsets = Float64Array.from(frames, (frame) => frame.offset);
-  return { kind: 'frames', ...about, offsets, lengths, bytes };
 }

@@ -3,7 +3,7 @@ import { inlineTheWayOfAReading } from './inlining.ts';
 import type { PipelineOptions } from './pipeline.ts';
 import { SlotWork } from './slot-work.ts';
 import { moved, slotData } from './slots.ts';
-import { type Answer, buffersOf, type Task } from './tasks.ts';
+import { type AnswerMessage, decodeTasks, encodeAnswers, releaseTasks, type TaskMessage } from './task-wire.ts';
 
 /** The worker thread. */
 
@@ -12,8 +12,10 @@ const garbage = new YoungGarbage();
 const work = new SlotWork(slotData<PipelineOptions>());
 
 /** Called by Piscina for each group of tasks. */
-export function run(tasks: readonly Task[]): Answer[] {
-  const answers = tasks.map((task) => work.do(task));
+export function run(given: TaskMessage): AnswerMessage {
+  const answers = decodeTasks(given).map((task) => work.do(task));
+  releaseTasks(given);
   garbage.check();
-  return moved(answers, [...new Set(answers.flatMap(buffersOf))]);
+  const { message, transfer } = encodeAnswers(answers);
+  return moved(message, transfer);
 }

@@ -1,13 +1,21 @@
 import type { PipelineOptions } from '../../processors/pipeline.ts';
 import { SlotWork } from '../../processors/slot-work.ts';
 import type { Thread } from '../../processors/slots.ts';
-import { buffersOf, type Task } from '../../processors/tasks.ts';
+import {
+  type AnswerMessage,
+  decodeAnswers,
+  decodeTasks,
+  encodeAnswers,
+  encodeTasks,
+  type TaskMessage,
+} from '../../processors/task-wire.ts';
+import type { Answer, Task } from '../../processors/tasks.ts';
 import type { Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
 interface Waiting {
   task: Task;
-  resolve: (answer: unknown) => void;
+  resolve: (answer: Answer) => void;
   reject: (error: Error) => void;
 }
 
@@ -28,13 +36,15 @@ export class SimThread implements Thread {
     this.#work = new SlotWork(options);
   }
 
-  async run(tasks: readonly unknown[], { transferList }: { transferList: ArrayBuffer[] }): Promise<unknown[]> {
+  async run(tasks: readonly unknown[]): Promise<readonly unknown[]> {
     if (this.#destroyed) throw new Error('the simulated thread has ended');
-    const given = this.#world.plan.threadsMove ? structuredClone(tasks, { transfer: transferList }) : tasks;
-    return Promise.all(given.map((task) => this.#one(task as Task)));
+    const moves = this.#world.plan.threadsMove;
+    const given = moves ? decodeTasks(sent<TaskMessage>(encodeTasks(tasks as readonly Task[]))) : tasks;
+    const answers = await Promise.all(given.map((task) => this.#one(task as Task)));
+    return moves ? decodeAnswers(sent<AnswerMessage>(encodeAnswers(answers))) : answers;
   }
 
-  #one(task: Task): Promise<unknown> {
+  #one(task: Task): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ task, resolve, reject });
       this.#next();
@@ -60,9 +70,7 @@ export class SimThread implements Thread {
 
   #answer({ task, resolve, reject }: Waiting): void {
     try {
-      const answer = this.#work.do(task);
-      const move = this.#world.plan.threadsMove;
-      resolve(move ? structuredClone(answer, { transfer: buffersOf(answer) }) : answer);
+      resolve(this.#work.do(task));
     } catch (error) {
       reject(error as Error);
     }
@@ -78,4 +86,9 @@ export class SimThread implements Thread {
     this.#destroyed = true;
     this.die();
   }
+}
+
+/** As it comes out on the other side of a message channel. */
+function sent<Message>({ message, transfer }: { message: unknown; transfer: ArrayBuffer[] }): Message {
+  return structuredClone(message, { transfer }) as Message;
 }
