@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
+import type { Pace } from './lmdb-pace.ts';
 import type { Topic, Warn } from './lmdb-topic.ts';
 import type { LogFrame } from './log.ts';
 
@@ -17,41 +17,6 @@ export interface FollowOptions {
   pace?: Pace;
 }
 
-/** What is paced is work of this machine: its time goes on whatever the log is told the time is. */
-const STEADY_CLOCK: Clock = { nowMs: () => performance.now(), after: systemClock.after };
-
-/**
- * Lets followers of all partitions look at the same time, and not again for a while. A commit has frames of most partitions, and the next
- * one comes some ms later: to look after each costs more than to work at what it brought. Who has not looked for a
- * while does not wait.
- */
-export class Pace {
-  readonly #pauseMs: number;
-  readonly #clock: Clock;
-  #lastMs = Number.NEGATIVE_INFINITY;
-  #turn: Promise<void> | null = null;
-
-  constructor(pauseMs: number, clock = STEADY_CLOCK) {
-    this.#pauseMs = pauseMs;
-    this.#clock = clock;
-  }
-
-  /** Resolves when it is time to look, for all who wait at once. */
-  turn(): Promise<void> {
-    this.#turn ??= this.#wait().then(() => {
-      this.#turn = null;
-      this.#lastMs = this.#clock.nowMs();
-    });
-    return this.#turn;
-  }
-
-  #wait(): Promise<void> {
-    const waitMs = this.#lastMs + this.#pauseMs - this.#clock.nowMs();
-    if (waitMs <= 0) return Promise.resolve();
-    return new Promise((resolve) => this.#clock.after(waitMs, resolve));
-  }
-}
-
 /**
  * Gives the frames of one partition in order until aborted: looks, delivers, and when there is nothing waits for a commit.
  * Frames that retention took before they were read are skipped with a warning. Rejects when `deliver` does.
@@ -67,24 +32,23 @@ export async function follow(topic: Topic, options: FollowOptions): Promise<void
     const seen = topic.wake.count;
     const reader = topic.reader();
     let frames: LogFrame[] = [];
+    isMore = false;
     if (reader !== null) {
-      const { first, next } = reader.bounds(partition);
-      if (offset < first) {
-        if (exact) warnLost(topic, options, offset, first);
-        offset = first;
-      }
-      if (offset > next) {
-        warnAhead(topic, options, offset, next, first);
-        offset = first;
-      }
+      const seenThere = reader.look(partition, offset, bytesMax);
+      const { first, next } = seenThere;
+      if (offset < first && exact) warnLost(topic, options, offset, first);
+      if (offset > next) warnAhead(topic, options, offset, next, first);
+      offset = seenThere.offset;
       exact = true;
-      frames = reader.read(partition, offset, bytesMax);
+      frames = seenThere.frames;
       isMore = frames.length > 0 && offset + frames.length < next;
     }
     if (frames.length === 0) {
-      await topic.wake.changed(seen, signal);
+      // While frames come with nearly every look, the next look is soon enough, and nobody has to be woken for it.
+      if (pace === undefined || !pace.isFlowing) await topic.wake.changed(seen, signal);
       continue;
     }
+    pace?.found();
     offset = frames[frames.length - 1].offset + 1;
     await deliver(frames);
   }

@@ -36,17 +36,19 @@ export class TopicReader {
     return this.#env.read((get) => {
       const { first, next } = decodePartition(get(partitionKey(partition)));
       if (offset < first) throw offsetGone(this.#topic, partition, offset, { first, next });
-      const frames: LogFrame[] = [];
-      let bytes = 0;
-      for (let at = offset; at < next; at++) {
-        const frame = frameAt(get, partition, at);
-        if (frame === null) break;
-        bytes += frame.bytes.length;
-        if (frames.length > 0 && bytes > bytesMax) break;
-        frames.push(frame);
-        if (bytes >= bytesMax) break;
-      }
-      return frames;
+      return framesFrom(get, partition, offset, next, bytesMax);
+    });
+  }
+
+  /**
+   * What a follower at `offset` finds, in one snapshot: the frames from there on, or from the first that is held where the partition has no
+   * such place (any more), which `offset` of the answer tells.
+   */
+  look(partition: number, offset: number, bytesMax: number): LogBounds & { offset: number; frames: LogFrame[] } {
+    return this.#env.read((get) => {
+      const { first, next } = decodePartition(get(partitionKey(partition)));
+      const from = offset < first || offset > next ? first : offset;
+      return { first, next, offset: from, frames: framesFrom(get, partition, from, next, bytesMax) };
     });
   }
 
@@ -94,7 +96,24 @@ export class TopicReader {
   }
 }
 
-function frameAt(get: (key: Uint8Array) => Uint8Array | undefined, partition: number, offset: number): LogFrame | null {
+type Get = (key: Uint8Array) => Uint8Array | undefined;
+
+/** One frame, and more while they are no more than `bytesMax` together. */
+function framesFrom(get: Get, partition: number, offset: number, next: number, bytesMax: number): LogFrame[] {
+  const frames: LogFrame[] = [];
+  let bytes = 0;
+  for (let at = offset; at < next; at++) {
+    const frame = frameAt(get, partition, at);
+    if (frame === null) break;
+    bytes += frame.bytes.length;
+    if (frames.length > 0 && bytes > bytesMax) break;
+    frames.push(frame);
+    if (bytes >= bytesMax) break;
+  }
+  return frames;
+}
+
+function frameAt(get: Get, partition: number, offset: number): LogFrame | null {
   const value = get(frameKey(partition, offset));
   if (value === undefined) return null;
   return { partition, offset, appendedMs: decodeFrameHeader(value).appendedMs, bytes: frameOf(value) };

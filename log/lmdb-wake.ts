@@ -19,7 +19,13 @@ export class Wake {
   readonly #onWarning: (message: string, values: Record<string, unknown>) => void;
   #watcher: FSWatcher | null = null;
   #poll: TimerHandle | null = null;
-  #waiting: (() => void)[] = [];
+  /** Of all who wait; null while nobody does. */
+  #next: Promise<void> | null = null;
+  #wake: (() => void) | null = null;
+  readonly #signals = new WeakSet<AbortSignal>();
+  /** Events in a row that nobody waited for. */
+  #unasked = 0;
+  #isUnwatchable = false;
   #closed = false;
 
   constructor(
@@ -44,23 +50,29 @@ export class Wake {
 
   wakeAll(): void {
     this.count++;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resume of waiting) resume();
+    const wake = this.#wake;
+    this.#next = null;
+    this.#wake = null;
+    wake?.();
   }
 
   /** Resolves when something may have changed since `count` was read, or `signal` is aborted. */
   changed(since: number, signal: AbortSignal): Promise<void> {
     if (this.count !== since || signal.aborted || this.#closed) return Promise.resolve();
-    this.#listen();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      signal.addEventListener('abort', done);
-      this.#waiting.push(done);
+    // A commit between the look and the watch is not told: who waited for it looks again.
+    if (this.#listen()) return Promise.resolve();
+    this.#wakeOnAbort(signal);
+    this.#next ??= new Promise((resolve) => {
+      this.#wake = resolve;
     });
+    return this.#next;
+  }
+
+  /** One listener for all who wait, since to add and remove one costs more than a look. */
+  #wakeOnAbort(signal: AbortSignal): void {
+    if (this.#signals.has(signal)) return;
+    this.#signals.add(signal);
+    signal.addEventListener('abort', () => this.wakeAll(), { once: true });
   }
 
   close(): void {
@@ -72,28 +84,45 @@ export class Wake {
     this.wakeAll();
   }
 
-  #listen(): void {
-    if (this.#poll !== null) return;
+  /** True when the file was not watched before. */
+  #listen(): boolean {
+    this.#unasked = 0;
+    if (this.#poll === null) this.#pollAgain();
+    if (this.#watcher !== null || this.#isUnwatchable) return false;
     try {
-      this.#watcher = watch(this.#path, { persistent: false }, () => this.wakeAll());
+      this.#watcher = watch(this.#path, { persistent: false }, () => this.#rung());
       this.#watcher.on('error', (error) => this.#unwatched(error));
     } catch (error) {
       this.#unwatched(error);
     }
-    const poll = (): void => {
-      this.#poll = this.#clock.after(this.#pollMs, () => {
-        this.wakeAll();
-        if (!this.#closed) poll();
-      });
-    };
-    poll();
+    return true;
+  }
+
+  /** Readers that are busy do not wait: they are not to be woken for each commit, and watch again when they have come to the end. */
+  #rung(): void {
+    if (this.#next !== null) this.#unasked = 0;
+    else if (++this.#unasked > UNASKED_MAX) {
+      this.#watcher?.close();
+      this.#watcher = null;
+    }
+    this.wakeAll();
+  }
+
+  #pollAgain(): void {
+    this.#poll = this.#clock.after(this.#pollMs, () => {
+      this.wakeAll();
+      if (!this.#closed) this.#pollAgain();
+    });
   }
 
   #unwatched(error: unknown): void {
     this.#watcher = null;
+    this.#isUnwatchable = true;
     this.#onWarning('a topic cannot be watched; its readers ask for new frames once a second', {
       path: this.#path,
       error: String(error),
     });
   }
 }
+
+const UNASKED_MAX = 16;

@@ -2,8 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../model/clock.ts';
 import { SluiceError } from '../model/errors.ts';
-import { follow, Pace, runAll } from './lmdb-follow.ts';
+import { follow, runAll } from './lmdb-follow.ts';
 import { committedOffsets, GroupOffsets } from './lmdb-group.ts';
+import { Pace } from './lmdb-pace.ts';
 import { Topic, type Warn } from './lmdb-topic.ts';
 import type { ConsumeOptions, Log, LogBounds, LogConsumer, LogFrame, LogTail, TailOptions } from './log.ts';
 import { partitionsOf, type Retention } from './retention.ts';
@@ -37,8 +38,8 @@ export interface LmdbLog extends Log {
 
 /** Bytes that a tail reads at once. */
 const TAIL_BYTES = 1 << 20;
-/** A consumer looks for frames no more often than this, about as often as a busy door commits. */
-const CONSUMER_PAUSE_MS = 5;
+/** A consumer looks for frames no more often than this: about as often as a busy door commits, or less often when its process is busy. */
+const CONSUMER_PAUSES = { pauseMs: 5, pauseMaxMs: 15 };
 
 /**
  * Opens the log. Rejects with LOG_LOCKED when another process writes one of `writes`, with LOG_LAYOUT when it was written
@@ -144,7 +145,7 @@ class LmdbEngine implements LmdbLog {
     const offsets = GroupOffsets.open(this.#groupDir, options.group);
     const abort = new AbortController();
     const all = Array.from({ length: t.partitions }, (_, p) => p);
-    const pace = new Pace(CONSUMER_PAUSE_MS);
+    const pace = new Pace(CONSUMER_PAUSES);
     const run = (partition: number): Promise<void> =>
       follow(t, {
         partition,
