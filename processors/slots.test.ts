@@ -47,14 +47,14 @@ describe('a slot', () => {
     expect(await Promise.all(answers)).toEqual(['a!', 'b!', 'c!']);
   });
 
-  it('gives no more together than a millisecond of work, and others by themselves', async () => {
+  it('gives no more together than some milliseconds of work, and others by themselves', async () => {
     const thread = new ToldThread();
     const slot = new Slot(() => thread);
     for (const [task, bytes] of [
-      ['a', 40 * KIB],
-      ['b', 30 * KIB],
-      ['c', 30 * KIB],
-      ['large', 65 * KIB],
+      ['a', 160 * KIB],
+      ['b', 120 * KIB],
+      ['c', 120 * KIB],
+      ['large', 257 * KIB],
       ['d', 1],
       ['save', undefined],
       ['e', 1],
@@ -77,7 +77,7 @@ describe('a slot', () => {
     frames('small 1', KIB);
     frames('small 2', KIB);
     await settled();
-    frames('large', 100 * KIB);
+    frames('large', 300 * KIB);
     frames('small 3', KIB);
     for (let i = 0; i < 6; i++) await thread.answer();
     expect(thread.given).toEqual([['take 1'], ['small 1', 'small 2'], ['take 2'], ['take 3'], ['large'], ['small 3']]);
@@ -106,7 +106,7 @@ describe('a slot', () => {
   it('answers every task, and keeps the order of those that are not to be done soon', async () => {
     const task = fc.record({
       soon: fc.boolean(),
-      bytes: fc.constantFrom(1, 30 * KIB, 64 * KIB, 200 * KIB),
+      bytes: fc.constantFrom(1, 120 * KIB, 256 * KIB, 800 * KIB),
       at: fc.nat(8),
     });
     await fc.assert(
