@@ -1,9 +1,9 @@
 import type { LogFrame } from '../log/log.ts';
 import { SluiceError } from '../model/errors.ts';
 import { TELEMETRY } from '../model/topics.ts';
-import { appendOutput } from './append-output.ts';
+import { Telling } from './append-output.ts';
 import { askState } from './ask-state.ts';
-import { type BatchOutput, type StoredFrames, tells } from './batch-output.ts';
+import type { StoredFrames } from './batch-output.ts';
 import { type Batch, Batches, batchBytes } from './batches.ts';
 import { countsOf, findLostState, type LostState } from './lost-state.ts';
 import type { StateSizes } from './partition-state.ts';
@@ -57,9 +57,7 @@ export class PartitionRun {
   #changesFrom: number | null = null;
   #pause = { fromMs: 0, lengthMs: 0 };
   readonly #batches: Batches;
-  #alarms: Promise<void> = Promise.resolve();
-  /** Batches that wait for it. */
-  #telling = 0;
+  readonly #telling: Telling;
   #broken = false;
   #recovery: Promise<void> | null = null;
   #saving: Promise<void> | null = null;
@@ -70,6 +68,7 @@ export class PartitionRun {
     this.slot = slot;
     this.#shared = shared;
     this.#batches = new Batches(shared.room);
+    this.#telling = new Telling(shared, partition);
   }
 
   /** Begins, as often as it takes. Resolves with the offset to begin at; rejects with what a retry cannot help. */
@@ -217,22 +216,13 @@ export class PartitionRun {
     batch.decoded = true;
     this.#decodedNext = Math.max(this.#decodedNext, batch.offsetNext);
     count(answer.output);
-    if (this.#telling > 0 || tells(answer.output)) this.#tell(batch, answer.output);
-    else batch.told = true;
+    this.#telling.tell(answer.output, () => {
+      batch.told = true;
+      this.#settle();
+    });
     if (answer.output.held === 0) this.#taken(answer);
     else inserter.announce(this, answer.output.held);
     room.changed(); // There is room with the thread.
-  }
-
-  /** Behind what the batches before have to say. */
-  #tell(batch: Batch, output: BatchOutput): void {
-    this.#telling++;
-    this.#alarms = this.#alarms.then(() => appendOutput(this.#shared, this.partition, output));
-    this.#alarms.then(() => {
-      this.#telling--;
-      batch.told = true;
-      this.#settle();
-    }, this.#shared.fatal);
   }
 
   /** Asks the thread for the rows that have gathered; it has been announced that there are some. */
@@ -307,7 +297,7 @@ export class PartitionRun {
   async #abandon(): Promise<void> {
     const { room, inserter } = this.#shared;
     this.#batches.abandon();
-    await this.#alarms;
+    await this.#telling.done;
     while (this.#batches.count > 0 && !this.#stopped) {
       inserter.hurry();
       await room.change();
