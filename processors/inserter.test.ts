@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
 import { ReadingsBlock } from '../store/blocks.ts';
-import { noBlocks, noCounts, noRows } from './batch-output.ts';
+import { NOTHING, noCounts } from './batch-output.ts';
 import { Inserter } from './inserter.ts';
 import { MemoryStore } from './testing/memory.ts';
 
@@ -30,14 +30,11 @@ function openInserter() {
   let offset = 0;
   const add = (rows: number): Promise<void> => {
     const output = {
-      blocks: { ...noBlocks(), readings: block(rows) },
-      rows: { ...noRows(), readings: rows },
+      ...NOTHING,
+      blocks: { ...NOTHING.blocks, readings: block(rows) },
+      rows: { ...NOTHING.rows, readings: rows },
       held: 0,
-      alarmFrames: [],
-      partials: [],
-      facts: [],
       counts: noCounts(),
-      notTaken: new Map(),
     };
     const offsetFirst = offset++;
     return inserter.add({ partition: 0, offsetFirst, offsetNext: offset, appendedMs: 0, output });
