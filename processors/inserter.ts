@@ -153,7 +153,7 @@ export class Inserter {
   async #insert(table: TableName, together: readonly Waiting[]): Promise<void> {
     const some = together.filter(({ output }) => output.rows[table] > 0);
     if (some.length === 0) return;
-    const blocks = table === 'readings' ? oneBlock(some) : some.flatMap(({ output }) => output.blocks[table]);
+    const blocks = table === 'readings' ? await oneBlock(some) : some.flatMap(({ output }) => output.blocks[table]);
     const { store, signal } = this.#options;
     const isLarge = table === 'readings';
     await store.insert(table, blocks, { token: tokenOf(table, some), signal, release: isLarge });
@@ -162,9 +162,9 @@ export class Inserter {
 }
 
 /** Sorted as a whole where that pays; what it was made of is given back before the store has it. */
-function oneBlock(together: readonly Insertion[]): readonly Uint8Array<ArrayBuffer>[] {
+async function oneBlock(together: readonly Insertion[]): Promise<readonly Uint8Array<ArrayBuffer>[]> {
   const blocks = together.flatMap(({ output }) => output.blocks.readings);
-  const merged = mergeReadings(blocks);
+  const merged = await mergeReadings(blocks);
   if (merged !== blocks) for (const block of blocks) releaseBuffer(block);
   return merged;
 }

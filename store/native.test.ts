@@ -4,6 +4,7 @@ import { ReadingsBlock, RollupsBlock } from './blocks.ts';
 import {
   DictionaryColumn,
   encodeBlock,
+  encodeBlockInTurns,
   fixedColumn,
   Int64Column,
   indexArray,
@@ -51,6 +52,26 @@ describe('Native', () => {
         '000100070009',
       ].join(''),
     );
+  });
+
+  it('is the same where other work takes turns with a large block', async () => {
+    const rows = 500_000;
+    const values = Float64Array.from({ length: rows }, (_, i) => i / 8);
+    const columns = [
+      fixedColumn('v', 'Float64', values, rows),
+      { name: 'n', type: 'UInt8', data: [new Uint8Array(100_000).fill(1), new Uint8Array(rows - 100_000).fill(2)] },
+      fixedColumn('w', 'Float64', values.toReversed(), rows),
+    ];
+    let turns = 0;
+    const other = () => {
+      turns++;
+      again = setImmediate(other);
+    };
+    let again = setImmediate(other);
+    const block = await encodeBlockInTurns(rows, columns);
+    clearImmediate(again);
+    expect(turns).toBeGreaterThan(1);
+    expect(Buffer.compare(block, encodeBlock(rows, columns))).toBe(0);
   });
 
   it('writes no data for no rows', () => {

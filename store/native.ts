@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { SluiceError } from '../model/errors.ts';
 
 /**
@@ -40,6 +41,28 @@ const utf8 = new TextEncoder();
 
 /** One block in a buffer of its own. `rows` must be what the columns' data holds; nothing here can check that. */
 export function encodeBlock(rows: number, columns: readonly NativeColumn[]): Uint8Array<ArrayBuffer> {
+  const encoding = encode(rows, columns);
+  let step = encoding.next();
+  while (!step.done) step = encoding.next();
+  return step.value;
+}
+
+/** The same for a block of many megabytes: other work of the thread takes turns with it. The data must not change meanwhile. */
+export async function encodeBlockInTurns(
+  rows: number,
+  columns: readonly NativeColumn[],
+): Promise<Uint8Array<ArrayBuffer>> {
+  const encoding = encode(rows, columns);
+  let step = encoding.next();
+  for (; !step.done; step = encoding.next()) await setImmediate();
+  return step.value;
+}
+
+/** What is copied in one turn: a few hundred microseconds. */
+const TURN_BYTES = 1024 * 1024;
+
+/** Stops after each turn. */
+function* encode(rows: number, columns: readonly NativeColumn[]): Generator<void, Uint8Array<ArrayBuffer>> {
   const heads = columns.map((c) => columnHead(c.name, c.type));
   let size = varuintSize(columns.length) + varuintSize(rows);
   for (let i = 0; i < columns.length; i++) {
@@ -49,6 +72,7 @@ export function encodeBlock(rows: number, columns: readonly NativeColumn[]): Uin
   const out = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer); // every byte is written
   let at = writeVaruint(out, 0, columns.length);
   at = writeVaruint(out, at, rows);
+  let turnAt = TURN_BYTES;
   for (let i = 0; i < columns.length; i++) {
     out.set(heads[i], at);
     at += heads[i].length;
@@ -56,6 +80,9 @@ export function encodeBlock(rows: number, columns: readonly NativeColumn[]): Uin
     for (const piece of columns[i].data) {
       out.set(piece, at);
       at += piece.length;
+      if (at < turnAt) continue;
+      turnAt = at + TURN_BYTES;
+      yield;
     }
   }
   return out;

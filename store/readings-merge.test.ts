@@ -44,22 +44,22 @@ function blockOf(series: readonly (readonly [string, string])[], rows: readonly 
 }
 
 describe('blocks of readings, merged', () => {
-  it('are their rows by device and metric, and of each series those of the earlier block first', () => {
+  it('are their rows by device and metric, and of each series those of the earlier block first', async () => {
     let ofSeveral = 0;
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.array(fc.tuple(names, fc.array(row, { minLength: 1, maxLength: 60 }), fc.nat(70_000)), {
           minLength: 1,
           maxLength: 5,
         }),
-        (given) => {
+        async (given) => {
           const blocks = given.flatMap(([series, rows, partition]) => blockOf(series, rows, partition & 0xffff));
           const expected = blocks
             .flatMap((block) => readNative(block))
             .map((r) => ({ r, device: latin1(r.device), metric: latin1(r.metric) }))
             .sort((a, b) => compare(a.device, b.device) || compare(a.metric, b.metric))
             .map(({ r }) => r);
-          const merged = mergeReadings(blocks, 0);
+          const merged = await mergeReadings(blocks, 0);
           expect(merged.length).toBe(1);
           if (blocks.length > 1) ofSeveral++;
           expect(readNative(merged[0])).toEqual(expected);
@@ -69,7 +69,7 @@ describe('blocks of readings, merged', () => {
     expect(ofSeveral).toBeGreaterThan(0);
   });
 
-  it('are sorted by the key as a whole where blocks follow one another in time', () => {
+  it('are sorted by the key as a whole where blocks follow one another in time', async () => {
     const devices = Array.from({ length: 300 }, (_, i) => `d-${i}`);
     const series = devices.map((device) => [device, 'm'] as const);
     const rows = (fromMs: number): Row[] =>
@@ -79,7 +79,7 @@ describe('blocks of readings, merged', () => {
       ...blockOf(series.slice(290), rows(T0), 1),
       ...blockOf(series.slice(0, 290), rows(T0 + 3000), 0),
     ];
-    const merged = readNative(mergeReadings(blocks, 4)[0]);
+    const merged = readNative((await mergeReadings(blocks, 4))[0]);
     expect(merged.length).toBe(9000);
     for (let i = 1; i < merged.length; i++) {
       const [a, b] = [merged[i - 1], merged[i]];
@@ -87,12 +87,12 @@ describe('blocks of readings, merged', () => {
     }
   });
 
-  it('stay apart where runs are short, and where one is not what was expected', () => {
+  it('stay apart where runs are short, and where one is not what was expected', async () => {
     const [a] = blockOf([['a', 'm']], [{ series: 0, tsMs: T0, value: 1, text: '', untimed: false }], 0);
     const [b] = blockOf([['b', 'm']], [{ series: 0, tsMs: T0, value: 1, text: '', untimed: false }], 1);
-    expect(mergeReadings([a, b])).toEqual([a, b]);
-    expect(mergeReadings([a, new Uint8Array([...b, 0])], 0).length).toBe(2);
-    expect(mergeReadings([a, b], 0).length).toBe(1);
+    expect(await mergeReadings([a, b])).toEqual([a, b]);
+    expect((await mergeReadings([a, new Uint8Array([...b, 0])], 0)).length).toBe(2);
+    expect((await mergeReadings([a, b], 0)).length).toBe(1);
   });
 });
 

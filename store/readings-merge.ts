@@ -1,4 +1,4 @@
-import { encodeBlock, indexArray, lowCardinalityColumn, type NativeColumn } from './native.ts';
+import { encodeBlockInTurns, indexArray, lowCardinalityColumn, type NativeColumn } from './native.ts';
 
 /**
  * One block of `readings` made of several that are each in the order of the table's key, so that the engine need not sort what it is
@@ -63,11 +63,14 @@ interface Piece {
   end: number;
 }
 
-/** The blocks as one, or as they are when that is not worth it, or when one of them is not what was expected. */
-export function mergeReadings(
+/**
+ * The blocks as one, or as they are when that is not worth it, or when one of them is not what was expected. An insert has 30 MB and more,
+ * which other work of the thread need not wait for: it takes turns. The blocks must not change meanwhile.
+ */
+export async function mergeReadings(
   blocks: readonly Uint8Array<ArrayBuffer>[],
   runRowsMin = RUN_ROWS_MIN,
-): readonly Uint8Array<ArrayBuffer>[] {
+): Promise<readonly Uint8Array<ArrayBuffer>[]> {
   if (blocks.length < 2) return blocks;
   const sources: Source[] = [];
   for (const block of blocks) {
@@ -78,10 +81,10 @@ export function mergeReadings(
   const rows = sources.reduce((sum, source) => sum + source.rows, 0);
   const runs = sources.reduce((sum, source) => sum + source.device.names.length * source.metric.names.length, 0);
   if (runs * runRowsMin > rows) return blocks;
-  return [merged(sources, rows)];
+  return [await merged(sources, rows)];
 }
 
-function merged(sources: Source[], rows: number): Uint8Array<ArrayBuffer> {
+function merged(sources: Source[], rows: number): Promise<Uint8Array<ArrayBuffer>> {
   const metrics = rankMetrics(sources);
   const metric = indexArray(metrics.length, rows);
   const devicesMax = sources.reduce((sum, { device }) => sum + device.names.length, 0);
@@ -108,7 +111,7 @@ function merged(sources: Source[], rows: number): Uint8Array<ArrayBuffer> {
     if (nextRun(source)) queue(waiting, source);
   }
   const keys = Buffer.concat(metrics.map(({ source, own }) => keyBytes(source, source.metric, own)));
-  return encodeBlock(rows, [
+  return encodeBlockInTurns(rows, [
     lowCardinalityColumn('device', Buffer.concat(deviceKeys), deviceKeys.length, device, rows),
     lowCardinalityColumn('metric', keys, metrics.length, metric, rows),
     ...textColumn(sources, pieces),

@@ -203,7 +203,7 @@ export function describeStore(name: string, open: () => Promise<StoreUnderTest>)
         return block.finish();
       });
       const found: Record<string, unknown>[][] = [];
-      for (const given of [blocks, mergeReadings(blocks, 1)]) {
+      for (const given of [blocks, await mergeReadings(blocks, 1)]) {
         await store.insert('readings', given, { token: token() });
         found.push(await store.query('SELECT * FROM readings ORDER BY device, ts, arrival'));
         await empty('readings');

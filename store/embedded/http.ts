@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -8,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { Answer, type ServerIdentity } from './answer.ts';
 import { type Engine, EngineError, quoteText, type RunOptions } from './engine.ts';
 import { BAD_ARGUMENTS, QUERY_PARAMETER_MISSING, READONLY, refusal, SYNTAX_ERROR } from './errors.ts';
+import { FileWriter } from './file-writer.ts';
 import { isStreamed } from './formats.ts';
 import { helloAnswer, isHello } from './handshake.ts';
 import { type Access, addParameter, decoded, type Request, readBody, readForm, readRequest } from './request.ts';
@@ -238,12 +238,15 @@ async function insert(
 }
 
 async function store(path: string, inline: Buffer, rest: IncomingMessage | null): Promise<void> {
-  const file = createWriteStream(path, { mode: 0o600, highWaterMark: 2 ** 20 });
-  if (inline.length > 0) file.write(inline);
+  const file = await open(path, 'wx', 0o600);
   try {
-    await pipeline(rest === null ? Readable.from([]) : decoded(rest), file);
+    const writer = new FileWriter(file);
+    if (inline.length > 0) writer.write(inline);
+    await pipeline(rest === null ? Readable.from([]) : decoded(rest), writer);
   } catch (error) {
     throw refusal(BAD_ARGUMENTS, `The data cannot be read: ${(error as Error).message}`);
+  } finally {
+    await file.close();
   }
 }
 
