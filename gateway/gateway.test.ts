@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { appendStats, doorStats, INFO, openParts, type Parts, processorStats, until } from './gateway.fixture.ts';
 import { type Gateway, startGateway } from './gateway.ts';
+import { FINAL_ROWS_MAX } from './series.ts';
 
 /** The gateway's answers over HTTP, with a real log and a real store. */
 
@@ -29,6 +30,12 @@ async function get(path: string): Promise<{ status: number; headers: Headers; bo
   const text = await answer.text();
   const json = (answer.headers.get('content-type') ?? '').includes('json');
   return { status: answer.status, headers: answer.headers, body: (json ? JSON.parse(text) : text) as never };
+}
+
+async function failedQueries(): Promise<number> {
+  const { body } = await get('/metrics');
+  const [, value] = /^sluice_gateway_query_failures_total (\d+)/m.exec(body as string)!;
+  return Number(value);
 }
 
 describe('readiness and health', () => {
@@ -148,6 +155,21 @@ describe('queries', () => {
     expect(series.count).toEqual([...want.values()].map((v) => v.length));
     for (const [i, v] of [...want.values()].entries())
       expect(series.v[i]).toBeCloseTo(v.reduce((a, b) => a + b) / v.length);
+  });
+
+  it('give a series that is too long for FINAL as it lies in the table, and say so', async () => {
+    const rows = FINAL_ROWS_MAX + 100_000;
+    await parts.writer.command(
+      `INSERT INTO readings (device, metric, ts, value, received, \`partition\`, \`offset\`, \`index\`)
+       SELECT 'long', 'flow', fromUnixTimestamp64Milli(${T0 - 86_400_000} + number), number % 10, fromUnixTimestamp64Milli(${T0}), 0, 5, 0 FROM numbers(${rows})`,
+    );
+    const failures = await failedQueries();
+    const { body } = await get(`/api/devices/long/series?metric=flow&from=${T0 - 86_400_000}&to=${T0}&points=10`);
+    const answer = body as { kind: string; exact: boolean; series: { count: number[]; throughOffset: number }[] };
+    expect(answer).toMatchObject({ kind: 'buckets', exact: false });
+    expect(answer.series[0].count.reduce((a, b) => a + b)).toBe(rows);
+    expect(answer.series[0].throughOffset).toBe(5);
+    expect(await failedQueries()).toBe(failures);
   });
 
   it('show alarms, quarantine and rollups by their newest version', async () => {

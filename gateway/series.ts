@@ -1,4 +1,4 @@
-import type { StoreGate } from './store-gate.ts';
+import { type StoreGate, wouldReadTooMuch } from './store-gate.ts';
 import { type ChartSources, NO_SOURCES, planFor, readTiered } from './tiered-series.ts';
 
 /**
@@ -45,8 +45,8 @@ export interface SeriesRequest {
   points: number;
 }
 
-/** Rows up to which FINAL is affordable within a page's patience. */
-const FINAL_ROWS_MAX = 3_000_000;
+/** Rows that FINAL may look at within a page's patience. */
+export const FINAL_ROWS_MAX = 4_000_000;
 /** Bucket lengths that divide what people read off a time axis. */
 const STEPS_MS = [
   10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000,
@@ -83,31 +83,30 @@ export async function readSeries(
   return readReadings(store, request);
 }
 
+/**
+ * Buckets tell how many readings there are, and are not much when there are few, so nothing is counted beforehand: large ranges, which
+ * take longest, are read once.
+ */
 async function readReadings(store: StoreGate, request: SeriesRequest): Promise<SeriesAnswer> {
   const { device, metrics, fromMs, toMs, points } = request;
   const params = { device, metrics, fromMs, toMs };
-  const counted = await store.query<{ rows: number }>(`SELECT count() AS rows FROM readings WHERE ${WHERE}`, params);
-  const rows = Number(counted[0].rows);
-  const exact = rows <= FINAL_ROWS_MAX;
-  const table = `readings${exact ? ' FINAL' : ''}`;
-  const base = { device, fromMs, toMs, exact, sources: ['readings'] };
-  if (rows <= points * metrics.length * 2) {
-    return { ...base, kind: 'raw', stepMs: 0, series: await readRaw(store, table, params, metrics, rows) };
-  }
   const stepMs = stepFor(toMs - fromMs, points);
-  return { ...base, kind: 'buckets', stepMs, series: await readBuckets(store, table, params, metrics, stepMs) };
+  const { series, rows, exact } = await readBuckets(store, params, metrics, stepMs);
+  const base = { device, fromMs, toMs, exact, sources: ['readings'] };
+  if (rows > points * metrics.length * 2) return { ...base, kind: 'buckets', stepMs, series };
+  return { ...base, kind: 'raw', stepMs: 0, series: await readRaw(store, exact, params, metrics, rows) };
 }
 
 async function readRaw(
   store: StoreGate,
-  table: string,
+  exact: boolean,
   params: Record<string, unknown>,
   metrics: string[],
   rows: number,
 ): Promise<Series[]> {
   const found = await store.query<{ m: string; t: number; v: number; o: number }>(
     `SELECT metric AS m, toUnixTimestamp64Milli(ts) AS t, value AS v, offset AS o
-     FROM ${table} WHERE ${WHERE} ORDER BY m, t LIMIT {limit:UInt32}`,
+     FROM readings${exact ? ' FINAL' : ''} WHERE ${WHERE} ORDER BY m, t LIMIT {limit:UInt32}`,
     { ...params, limit: rows * 2 + 1000 },
   );
   const byMetric = new Map(metrics.map((m) => [m, empty(m)]));
@@ -121,19 +120,37 @@ async function readRaw(
   return [...byMetric.values()];
 }
 
+interface BucketRow {
+  m: string;
+  t: number;
+  lo: number;
+  hi: number;
+  v: number;
+  n: number;
+  o: number;
+}
+
 async function readBuckets(
   store: StoreGate,
-  table: string,
   params: Record<string, unknown>,
   metrics: string[],
   stepMs: number,
-): Promise<Series[]> {
-  const found = await store.query<{ m: string; t: number; lo: number; hi: number; v: number; n: number; o: number }>(
-    `SELECT metric AS m, intDiv(toUnixTimestamp64Milli(ts), {stepMs:Int64}) * {stepMs:Int64} AS t,
-            min(value) AS lo, max(value) AS hi, avg(value) AS v, count() AS n, max(offset) AS o
-     FROM ${table} WHERE ${WHERE} GROUP BY m, t ORDER BY m, t`,
-    { ...params, stepMs },
-  );
+): Promise<{ series: Series[]; rows: number; exact: boolean }> {
+  const ask = (table: string, settings: Record<string, number>): Promise<BucketRow[]> =>
+    store.query(
+      `SELECT metric AS m, intDiv(toUnixTimestamp64Milli(ts), {stepMs:Int64}) * {stepMs:Int64} AS t,
+              min(value) AS lo, max(value) AS hi, avg(value) AS v, count() AS n, max(offset) AS o
+       FROM ${table} WHERE ${WHERE} GROUP BY m, t ORDER BY m, t`,
+      { ...params, stepMs },
+      settings,
+    );
+  let exact = true;
+  const found = await ask('readings FINAL', { max_rows_to_read: FINAL_ROWS_MAX }).catch((error: unknown) => {
+    if (!wouldReadTooMuch(error)) throw error;
+    exact = false;
+    return ask('readings', {});
+  });
+  let rows = 0;
   const byMetric = new Map(metrics.map((m) => [m, { ...empty(m), min: [], max: [], count: [] } as Required<Series>]));
   for (const row of found) {
     const series = byMetric.get(row.m);
@@ -144,8 +161,9 @@ async function readBuckets(
     series.max.push(Number(row.hi));
     series.count.push(Number(row.n));
     series.throughOffset = Math.max(series.throughOffset, Number(row.o));
+    rows += Number(row.n);
   }
-  return [...byMetric.values()];
+  return { series: [...byMetric.values()], rows, exact };
 }
 
 function empty(metric: string): Series {

@@ -36,7 +36,7 @@ export class StoreGate {
 
   /**
    * Rows of a query. Throws an HttpProblem 503 when too many wait, 504 when the time is up, and
-   * the store's own errors.
+   * the store's own errors. That it would read more than its `max_rows_to_read` is no failure: who sets it asks in another way then.
    */
   async query<Row>(
     sql: string,
@@ -60,7 +60,7 @@ export class StoreGate {
         settings: { ...SETTINGS, ...settings },
       });
     } catch (error) {
-      this.failures++;
+      if (!wouldReadTooMuch(error)) this.failures++;
       throw abort.signal.aborted || tookTooLong(error) ? tooLong() : error;
     } finally {
       timer.cancel();
@@ -69,6 +69,11 @@ export class StoreGate {
       else this.running--;
     }
   }
+}
+
+/** Whether the server refused a query, before it began, for the `max_rows_to_read` that it was given. */
+export function wouldReadTooMuch(error: unknown): boolean {
+  return error instanceof SluiceError && /TOO_MANY_ROWS\b/.test(error.message);
 }
 
 function tookTooLong(error: unknown): boolean {
