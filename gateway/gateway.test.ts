@@ -157,6 +157,29 @@ describe('queries', () => {
       expect(series.v[i]).toBeCloseTo(v.reduce((a, b) => a + b) / v.length);
   });
 
+  it('leave out of a series what was replaced by text, which is no value of it any more', async () => {
+    const at = (s: number): [number, number] => [T0 + s * 1000, s];
+    await parts.insert(
+      'switch',
+      'state',
+      Array.from({ length: 30 }, (_, s) => at(s)),
+    );
+    await parts.insert('switch', 'state', [
+      [T0, 0, 'off'],
+      [T0 + 1000, 0, 'off'],
+    ]);
+    const ask = async (points: number) =>
+      (await get(`/api/devices/switch/series?metric=state&from=${T0}&to=${T0 + 60_000}&points=${points}`)).body as {
+        kind: string;
+        series: { v: number[]; count?: number[] }[];
+      };
+    const raw = await ask(100);
+    expect(raw).toMatchObject({ kind: 'raw', series: [{ v: Array.from({ length: 28 }, (_, n) => n + 2) }] });
+    const buckets = await ask(10);
+    expect(buckets.kind).toBe('buckets');
+    expect(buckets.series[0].count!.reduce((a, b) => a + b)).toBe(28);
+  });
+
   it('give a series that is too long for FINAL as it lies in the table, and say so', async () => {
     const rows = FINAL_ROWS_MAX + 100_000;
     await parts.writer.command(
