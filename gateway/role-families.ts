@@ -171,8 +171,11 @@ export const LOG: readonly Family<RoleStats>[] = [
 
 /** Of every role: its process and its machine. */
 export const VITALS: readonly Family<{ role: string; vitals?: Vitals }>[] = [
-  vital('gauge', 'sluice_event_loop_delay_seconds', 'Longest hold-up of the event loop in the last seconds', (v) =>
-    inSeconds(v.eventLoopDelayMs),
+  vital(
+    'gauge',
+    'sluice_event_loop_delay_seconds',
+    'Longest hold-up of the event loop in the last seconds; one of less than 0.1 s may be missed',
+    (v) => inSeconds(v.eventLoopDelayMs),
   ),
   vital('gauge', 'sluice_disk_free_bytes', 'Free space on the disk of dataDir', (v) => v.diskFreeBytes),
   vital('gauge', 'sluice_disk_size_bytes', 'Size of the disk of dataDir', (v) => v.diskBytes),
