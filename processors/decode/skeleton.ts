@@ -1,3 +1,4 @@
+import { viewOf } from '../../model/byte-view.ts';
 import type { DeviceMemory, MessageReadings, PayloadDecoder, Rejection, Shape } from './decoder.ts';
 import type { JsonDecoder } from './json.ts';
 import { MessageReadings as Readings } from './message-readings.ts';
@@ -128,7 +129,7 @@ class Skeleton implements Shape {
   /** What a device keeps that has this one only; shared by all of them, since an array of one is never put in another order. */
   readonly alone: Skeleton[] = [this];
   /** All literals one after another, and how long each is. */
-  readonly #literals: Uint8Array;
+  readonly #literals: DataView;
   readonly #lengths: Int32Array;
   /** For each reading: the slot of its value, or −1 where the literal itself says it (a boolean, a text). */
   readonly #valueSlot: Int32Array;
@@ -140,7 +141,7 @@ class Skeleton implements Shape {
 
   /** `marked` is what the plain decoder made of the literals with marks between them. */
   constructor(literals: readonly string[], marked: MessageReadings) {
-    this.#literals = Buffer.from(literals.join(''), 'latin1');
+    this.#literals = viewOf(Uint8Array.from(Buffer.from(literals.join(''), 'latin1')));
     this.#lengths = Int32Array.from(literals, (l) => l.length);
     const slots = literals.length - 1;
     const slotOf = (x: number) => (x >= MARK && x < MARK + slots ? x - MARK : -1);
@@ -161,13 +162,16 @@ class Skeleton implements Shape {
   read(bytes: Uint8Array, start: number, end: number, slots: Float64Array): boolean {
     const literals = this.#literals;
     const lengths = this.#lengths;
+    const view = viewOf(bytes);
     const last = lengths.length - 1;
     let at = start;
     let literalAt = 0;
     for (let part = 0; ; part++) {
       const literalEnd = literalAt + lengths[part];
       if (at + lengths[part] > end) return false;
-      while (literalAt < literalEnd) if (bytes[at++] !== literals[literalAt++]) return false;
+      for (; literalAt + 4 <= literalEnd; literalAt += 4, at += 4)
+        if (view.getInt32(at) !== literals.getInt32(literalAt)) return false;
+      while (literalAt < literalEnd) if (bytes[at++] !== literals.getUint8(literalAt++)) return false;
       if (part === last) return at === end;
       // number = [ "-" ] ( "0" / digit1-9 *digit ) [ "." 1*digit ]      RFC 8259, section 6, without exponent
       // Bytes behind `end` may be looked at, and then fail the literal that must still follow.
