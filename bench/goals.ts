@@ -163,12 +163,18 @@ function half(report: Report) {
 
 /** How flushes went at the same time, and how much of a latency is left with the data in memory. */
 function withoutDisk(report: Report, of: (point: SweepPoint) => LatencySummary | null): string {
-  const flush = half(report)?.flush;
+  const { flush, rounds } = half(report) ?? {};
   const left = report.inMemory === undefined ? null : of(report.inMemory);
   const flushes = flush
     ? ` Meanwhile a flush took ${milliseconds(flush.p99Ms)} (p99), ${milliseconds(flush.maxMs)} at most.`
     : '';
-  return left === null ? flushes : `${flushes} With the data in memory it is ${milliseconds(left.p99Ms)}.`;
+  const stopped =
+    rounds === undefined || rounds.taken === rounds.all
+      ? ''
+      : ` In ${rounds.all - rounds.taken} of ${rounds.all} rounds, which are left out, the disk stood still.`;
+  return left === null
+    ? `${flushes}${stopped}`
+    : `${flushes}${stopped} With the data in memory it is ${milliseconds(left.p99Ms)}.`;
 }
 
 function ratio(a: number | null, b: number | null): number | null {

@@ -94,6 +94,11 @@ describe('the goals', () => {
     const table = publish(slow).sections.get('sweep');
     expect(table).toContain('| 50 %, data in memory |');
     expect(table).toContain('| 110.0 ms | 220.0 ms |');
+    slow.sweep[0].rounds = { all: 5, taken: 3 };
+    expect(goalRows(slow)[6].bound).toMatch(
+      / at most\. In 2 of 5 rounds, which are left out, the disk stood still\. With the data/,
+    );
+    expect(publish(slow).sections.get('sweep')).toMatch(/\| +3 of 5 \|/);
   });
 });
 

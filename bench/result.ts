@@ -56,6 +56,8 @@ export interface SweepPoint {
   flush?: LatencySummary | null;
   /** CPU-µs per message, by process. */
   processes: Round['processes'];
+  /** Rounds that were run, and those that the figures are of: without those in which the disk stood still, unless it did in all. Absent in older results. */
+  rounds?: { all: number; taken: number };
   problems: string[];
 }
 

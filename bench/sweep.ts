@@ -2,17 +2,22 @@ import type { LatencySummary } from '../device-sim/latency.ts';
 import { flushTimes } from './flushes.ts';
 import type { Load } from './load.ts';
 import { blastAndWait, oneRound } from './pipeline-run.ts';
-import { PROBE_SETTINGS, probe } from './probe.ts';
+import { PROBE_SETTINGS, type ProbeResult, probe } from './probe.ts';
 import { type RunningProgram, startProgram } from './program.ts';
 import type { Round, SweepPoint } from './result.ts';
 
 /** Seldom enough to take nothing from the program, often enough for a percentile. */
 const FLUSHES_PER_SECOND = 50;
+/** A disk with a flush that took longer stood still; waiting for a core takes no flush that long (see the load with the data in memory). */
+const STOPPED_MS = 40;
 
 /**
  * Open loops at parts of the capacity, one after another on one program: how latency and cost grow with the load. Each fraction has as
  * many rounds as the load says, with marks whose events a subscriber waits for, and one more in which their rows are asked for. What is
  * reported of the rounds is the median one, for each latency by its p99. `report` is given each point when it is there.
+ *
+ * A round in which the disk stood still tells of the disk. It is tried again, up to as many times as there are rounds, and left out as
+ * long as there is one without; how many were left out is reported.
  */
 export async function sweep(
   fractions: readonly number[],
@@ -34,6 +39,12 @@ export async function sweep(
   }
 }
 
+interface Turn {
+  round: Round;
+  events: ProbeResult;
+  flush: LatencySummary | null;
+}
+
 async function pointAt(
   program: RunningProgram,
   load: Load & { ratePerSecond: number },
@@ -41,32 +52,35 @@ async function pointAt(
   folder: string,
 ): Promise<SweepPoint> {
   const prefix = `at${Math.round(fraction * 1000)}`;
-  const turns = [];
-  for (let n = 0; n < load.rounds; n++) {
+  const turns: Turn[] = [];
+  const calm = () => turns.filter(({ flush }) => flush !== null && flush.maxMs <= STOPPED_MS);
+  while (calm().length < load.rounds && turns.length < 2 * load.rounds) {
     const [round, events, flush] = await Promise.all([
-      oneRound(program, load, `${prefix}-${n}`, { others: true }),
+      oneRound(program, load, `${prefix}-${turns.length}`, { others: true }),
       probe(program, load.seconds, 'events'),
       flushTimes(folder, FLUSHES_PER_SECOND, load.seconds),
     ]);
     turns.push({ round, events, flush });
   }
+  const taken = calm().length > 0 ? calm() : turns;
   const [round, rows] = await Promise.all([
     oneRound(program, load, `${prefix}-rows`, { others: true }),
     probe(program, load.seconds, 'rows'),
   ]);
   const median = medianBy(
-    turns.map((turn) => turn.round),
+    taken.map((turn) => turn.round),
     cpuMicrosOf,
   );
   return {
     fraction,
     ratePerSecond: load.ratePerSecond,
     ackedPerSecond: median.ackedPerSecond,
-    puback: medianP99(turns.map((turn) => turn.round.puback)),
+    puback: medianP99(taken.map((turn) => turn.round.puback)),
     visible: rows.latency,
-    alarm: medianP99(turns.map((turn) => turn.events.latency)),
-    flush: medianP99(turns.map((turn) => turn.flush)),
+    alarm: medianP99(taken.map((turn) => turn.events.latency)),
+    flush: medianP99(taken.map((turn) => turn.flush)),
     processes: median.processes,
+    rounds: { all: turns.length, taken: taken.length },
     problems: [
       ...turns.flatMap((turn) => [...turn.round.problems, ...turn.events.problems]),
       ...round.problems,

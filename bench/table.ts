@@ -136,10 +136,12 @@ export function sweepTable({ sweep = [], inMemory }: Pick<Report, 'sweep' | 'inM
     rows.push([`${(inMemory.fraction * 100).toFixed(0)} %, data in memory`, ...sweepCells(inMemory)]);
   const latencies = ['PUBACK p50', 'p99', 'p99.9', 'row visible p50', 'p99', 'alarm event p50', 'p99'];
   const flushes = ['a flush p50', 'p99', 'at most'];
-  return markdownTable(['of capacity', 'sent/s', 'acked/s', ...latencies, ...flushes, 'CPU-µs/message'], rows, 0);
+  const columns = ['of capacity', 'sent/s', 'acked/s', ...latencies, ...flushes, 'CPU-µs/message', 'rounds'];
+  return markdownTable(columns, rows, 0);
 }
 
-function sweepCells({ ratePerSecond, ackedPerSecond, puback, visible, alarm, flush, processes }: SweepPoint): string[] {
+function sweepCells(point: SweepPoint): string[] {
+  const { ratePerSecond, ackedPerSecond, puback, visible, alarm, flush, processes, rounds } = point;
   return [
     count(ratePerSecond),
     count(ackedPerSecond),
@@ -147,6 +149,7 @@ function sweepCells({ ratePerSecond, ackedPerSecond, puback, visible, alarm, flu
     ...[visible?.p50Ms, visible?.p99Ms, alarm?.p50Ms, alarm?.p99Ms].map(milliseconds),
     ...[flush?.p50Ms, flush?.p99Ms, flush?.maxMs].map(milliseconds),
     processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0).toFixed(2),
+    rounds === undefined ? '1' : rounds.taken === rounds.all ? `${rounds.all}` : `${rounds.taken} of ${rounds.all}`,
   ];
 }
 
