@@ -264,7 +264,10 @@ access:
     expect(one(door, 'sluice_door_acknowledgement_duration_seconds_count')).toBe(21);
     expect(one(door, 'sluice_door_connections_max')).toBe(500);
     expect(one(door, 'sluice_log_append_duration_seconds_count')).toBeGreaterThan(0);
-    const processor = await metricsOf(urls.processor);
+    const processor = await eventually('all readings stored, which inserts do once a second', async () => {
+      const found = await metricsOf(urls.processor);
+      return (one(found, 'sluice_processor_readings_stored_total') ?? 0) >= 20 && found;
+    });
     expect(one(processor, 'sluice_processor_readings_stored_total')).toBe(20);
     expect(one(processor, 'sluice_processor_insert_duration_seconds_count', { table: 'readings' })).toBeGreaterThan(0);
     const gateway = await metricsOf(urls.gateway);
