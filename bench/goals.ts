@@ -1,5 +1,5 @@
 import type { LatencySummary } from '../device-sim/latency.ts';
-import { medianRound, type Report, type Round, rateOf, type SweepPoint } from './result.ts';
+import { cpuOf, medianRound, type Report, type Round, rateOf, type SweepPoint } from './result.ts';
 
 /** What the project wants to reach, as rows of docs/performance.md: what was reached, whether that is enough, and what bounds it. */
 export interface GoalRow {
@@ -143,10 +143,6 @@ function cpu(report: Report, name: string): number | null {
   return round === null ? null : cpuOf(round.processes);
 }
 
-export function cpuOf(processes: Round['processes']): number {
-  return processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0);
-}
-
 /** Older results know the whole peak only. */
 function ownBytes(round: Round | null): number | null {
   return round === null
@@ -171,10 +167,9 @@ function withoutDisk(report: Report, of: (point: SweepPoint) => LatencySummary |
   const stopped =
     rounds === undefined || rounds.taken === rounds.all
       ? ''
-      : ` In ${rounds.all - rounds.taken} of ${rounds.all} rounds, which are left out, the disk stood still.`;
-  return left === null
-    ? `${flushes}${stopped}`
-    : `${flushes}${stopped} With the data in memory it is ${milliseconds(left.p99Ms)}.`;
+      : ` In ${rounds.all - rounds.taken} of ${rounds.all} rounds, which are left out, a flush took more than 40 ms.`;
+  const inMemory = left === null ? '' : ` With the data in memory it is ${milliseconds(left.p99Ms)}.`;
+  return flushes + stopped + inMemory;
 }
 
 function ratio(a: number | null, b: number | null): number | null {

@@ -96,7 +96,7 @@ describe('the goals', () => {
     expect(table).toContain('| 110.0 ms | 220.0 ms |');
     slow.sweep[0].rounds = { all: 5, taken: 3 };
     expect(goalRows(slow)[6].bound).toMatch(
-      / at most\. In 2 of 5 rounds, which are left out, the disk stood still\. With the data/,
+      / at most\. In 2 of 5 rounds, which are left out, a flush took more than 40 ms\. With the data/,
     );
     expect(publish(slow).sections.get('sweep')).toMatch(/\| +3 of 5 \|/);
   });

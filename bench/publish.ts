@@ -1,6 +1,6 @@
-import { cpuOf, goalRows } from './goals.ts';
+import { goalRows } from './goals.ts';
 import { type Plot, toSvg } from './plots.ts';
-import type { Report, SweepPoint } from './result.ts';
+import { cpuOf, type Report, type SweepPoint } from './result.ts';
 import {
   costsTable,
   count,

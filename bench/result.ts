@@ -56,7 +56,7 @@ export interface SweepPoint {
   flush?: LatencySummary | null;
   /** CPU-µs per message, by process. */
   processes: Round['processes'];
-  /** Rounds that were run, and those that the figures are of: without those in which the disk stood still, unless it did in all. Absent in older results. */
+  /** Rounds that were run, and those that the figures are of: without those in which a flush took too long, unless one did in all. Absent in older results. */
   rounds?: { all: number; taken: number };
   problems: string[];
 }
@@ -117,8 +117,17 @@ export interface Round {
 
 /** The round in the middle by what matters: stored, or else acknowledged, messages per second. */
 export function medianRound(rounds: readonly Round[]): Round | null {
-  const sorted = [...rounds].sort((a, b) => rateOf(a) - rateOf(b));
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? null;
+  return rounds.length === 0 ? null : medianBy(rounds, (round) => -rateOf(round));
+}
+
+/** The one in the middle, the less the better; of an even number the worse of the two. At least one has to be there. */
+export function medianBy<Value>(values: readonly Value[], by: (value: Value) => number): Value {
+  return values.toSorted((a, b) => by(a) - by(b))[Math.floor(values.length / 2)];
+}
+
+/** CPU-µs per message of everything but the generator. */
+export function cpuOf(processes: Round['processes']): number {
+  return processes.reduce((sum, p) => sum + (p.name === 'generator' ? 0 : p.cpuMicrosPerMessage), 0);
 }
 
 export function rateOf(round: Round): number {

@@ -4,11 +4,11 @@ import type { Load } from './load.ts';
 import { blastAndWait, oneRound } from './pipeline-run.ts';
 import { PROBE_SETTINGS, type ProbeResult, probe } from './probe.ts';
 import { type RunningProgram, startProgram } from './program.ts';
-import type { Round, SweepPoint } from './result.ts';
+import { cpuOf, medianBy, type Round, type SweepPoint } from './result.ts';
 
 /** Seldom enough to take nothing from the program, often enough for a percentile. */
 const FLUSHES_PER_SECOND = 50;
-/** A disk with a flush that took longer stood still; waiting for a core takes no flush that long (see the load with the data in memory). */
+/** A flush that took longer tells of a disk that stood still; now and then one waits that long for a core, with the data in memory too. */
 const STOPPED_MS = 40;
 
 /**
@@ -16,7 +16,7 @@ const STOPPED_MS = 40;
  * many rounds as the load says, with marks whose events a subscriber waits for, and one more in which their rows are asked for. What is
  * reported of the rounds is the median one, for each latency by its p99. `report` is given each point when it is there.
  *
- * A round in which the disk stood still tells of the disk. It is tried again, up to as many times as there are rounds, and left out as
+ * A round with such a flush tells more of the machine than of the program. It is tried again, up to as many times as there are rounds, and left out as
  * long as there is one without; how many were left out is reported.
  */
 export async function sweep(
@@ -69,7 +69,7 @@ async function pointAt(
   ]);
   const median = medianBy(
     taken.map((turn) => turn.round),
-    cpuMicrosOf,
+    ({ processes }) => cpuOf(processes),
   );
   return {
     fraction,
@@ -87,15 +87,6 @@ async function pointAt(
       ...rows.problems,
     ],
   };
-}
-
-function cpuMicrosOf({ processes }: Round): number {
-  return processes.reduce((sum, { cpuMicrosPerMessage }) => sum + cpuMicrosPerMessage, 0);
-}
-
-/** The one in the middle; of an even number the larger of the two. */
-export function medianBy<Value>(values: readonly Value[], by: (value: Value) => number): Value {
-  return values.toSorted((a, b) => by(a) - by(b))[Math.floor(values.length / 2)];
 }
 
 function medianP99(latencies: readonly (LatencySummary | null | undefined)[]): LatencySummary | null {

@@ -10,11 +10,7 @@ import {
   type TaskMessage,
 } from './task-wire.ts';
 import type { Answer, FramesTask, Task } from './tasks.ts';
-
-/** As it comes out on the other side of a message channel. */
-function sent<Message>({ message, transfer }: { message: unknown; transfer: ArrayBuffer[] }): Message {
-  return structuredClone(message, { transfer }) as Message;
-}
+import { sent } from './testing/sent.ts';
 
 const offset = fc.nat(2 ** 40);
 const framesTask: fc.Arbitrary<FramesTask> = fc.record({
@@ -34,7 +30,8 @@ const other: fc.Arbitrary<Task> = fc.oneof(
   fc.record({ kind: fc.constant('save' as const), ...aboutPartition, what: fc.constant('whole' as const) }),
 );
 
-const counts = fc.array(fc.nat(1e9), { minLength: 18, maxLength: 18 }).map((values) => {
+const COUNTS = Object.keys(noCounts()).length;
+const counts = fc.array(fc.nat(1e9), { minLength: COUNTS, maxLength: COUNTS }).map((values) => {
   const all = noCounts();
   for (const [i, name] of (Object.keys(all) as (keyof typeof all)[]).entries()) all[name] = values[i];
   return all;

@@ -10,6 +10,7 @@ import {
   type TaskMessage,
 } from '../../processors/task-wire.ts';
 import type { Answer, Task } from '../../processors/tasks.ts';
+import { sent } from '../../processors/testing/sent.ts';
 import type { Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -86,9 +87,4 @@ export class SimThread implements Thread {
     this.#destroyed = true;
     this.die();
   }
-}
-
-/** As it comes out on the other side of a message channel. */
-function sent<Message>({ message, transfer }: { message: unknown; transfer: ArrayBuffer[] }): Message {
-  return structuredClone(message, { transfer }) as Message;
 }

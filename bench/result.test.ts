@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { medianBy } from './sweep.ts';
+import { medianBy } from './result.ts';
 
 describe('the median of rounds', () => {
   it.each([
