@@ -1,6 +1,6 @@
 import { goalRows } from './goals.ts';
 import { type Plot, toSvg } from './plots.ts';
-import { cpuOf, type Report, type SweepPoint } from './result.ts';
+import { cpuOf, medianRound, type Report, type SweepPoint } from './result.ts';
 import {
   costsTable,
   count,
@@ -121,6 +121,6 @@ export function headline(report: Report): string {
   const half = report.sweep?.find(({ fraction }) => fraction === 0.5);
   const latency = half?.puback ? `, PUBACK p99 at half of it ${milliseconds(half.puback.p99Ms)}` : '';
   const run = report.runs.find(({ name }) => name === 'sluice-lmdb');
-  const stored = run?.rounds.map((round) => round.storedPerSecond ?? 0) ?? [];
-  return `${count(Math.max(0, ...stored))} messages/s stored (${first.reached} the chain with Telegraf)${latency}`;
+  const stored = medianRound(run?.rounds ?? [])?.storedPerSecond ?? 0;
+  return `${count(stored)} messages/s stored (${first.reached} the chain with Telegraf)${latency}`;
 }
