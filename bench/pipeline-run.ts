@@ -6,7 +6,8 @@ import type { Load } from './load.ts';
 import { costBetween, OwnMemory, type ProcessCost } from './processes.ts';
 import { type LogName, type RunningProgram, startProgram } from './program.ts';
 import type { Round } from './result.ts';
-import { type Ask, verifyStored } from './verify.ts';
+import type { Ask } from './stored-series.ts';
+import { verifyStored } from './verify.ts';
 
 /** How long the number of stored rows may stand still before the rest is given up. */
 const PATIENCE_MS = 30_000;
@@ -33,19 +34,30 @@ export async function pipelineRounds(log: LogName, load: Load, folder: string): 
 const CROWD = 1000;
 const CROWD_SETTINGS = 'mqtt: { perAddress: { connectsPerSecondMax: 0, connectionsMax: 100000 } }\n';
 
+export interface RoundOptions {
+  /** Whether others publish as well. */
+  others?: boolean;
+  /** Called when all is stored, or given up, and the verification begins. */
+  onStored?(): void;
+}
+
+/** Blasts, waits until all is stored, and verifies it by content. What becomes of the verification is told in the round's problems, also when it fails. */
 export async function oneRound(
   program: RunningProgram,
   load: Load,
   prefix: string,
-  { others = false } = {},
+  { others = false, onStored }: RoundOptions = {},
 ): Promise<Round> {
-  const ask: Ask = (sql) => query(program.storeUrl, sql);
+  const ask: Ask = (sql, settings) => query(program.storeUrl, sql, settings);
   const before = program.sample();
   const memory = new OwnMemory(() => program.sample());
   const { result, storedMs, missing } = await blastAndWait(program, load, prefix, load.seconds, others);
   const own = memory.stop();
   const costs = costBetween(before, program.sample());
-  const problems = await verifyStored(ask, result);
+  onStored?.();
+  const problems = await verifyStored(ask, result).catch((error: Error) => [
+    `it could not be verified: ${error.message}`,
+  ]);
   if (missing > 0) problems.unshift(`${missing} readings were not stored within ${PATIENCE_MS / 1000} s`);
   if (result.unacknowledged > 0) problems.push(`${result.unacknowledged} messages were not acknowledged`);
   if (result.acksUnexpected > 0) problems.push(`${result.acksUnexpected} acknowledgements of nothing`);
@@ -64,15 +76,25 @@ export async function blastAndWait(
   others = false,
 ): Promise<{ result: BlastResult; storedMs: number | null; missing: number }> {
   // The number of rows in a table is known without reading it, so asking often costs next to nothing. Where others publish too, only
-  // the devices of the blast count.
-  const counted = `SELECT count() AS n FROM sluice.readings${others ? ` WHERE startsWith(device, '${prefix}-')` : ''}`;
-  const count = async () => {
-    const [{ n }] = await query<{ n: number }>(program.storeUrl, counted);
+  // the devices of the blast count, which takes reading: that is asked once all rows together are enough.
+  const count = async (where: string) => {
+    const [{ n }] = await query<{ n: number }>(program.storeUrl, `SELECT count() AS n FROM sluice.readings${where}`);
     return Number(n);
   };
-  const rowsBefore = await count();
+  const rowsBefore = await count('');
   const result = await runBlast({ ...blastOptions(load, seconds), url: program.mqttUrl, devicePrefix: prefix });
-  const target = rowsBefore + result.expected.readings;
+  const { readings } = result.expected;
+  const all = await untilRows(() => count(''), rowsBefore + readings);
+  const own = others && all.missing === 0 ? await untilRows(() => count(ownRows(prefix)), readings) : all;
+  return { result, storedMs: own.missing === 0 ? own.seenMs : null, missing: own.missing };
+}
+
+function ownRows(prefix: string): string {
+  return ` WHERE device >= '${prefix}-' AND device < '${prefix}.'`;
+}
+
+/** Looks until there are so many rows or the number stands still for PATIENCE_MS. `seenMs`: time of day of the last look that found more. */
+async function untilRows(count: () => Promise<number>, target: number): Promise<{ seenMs: number; missing: number }> {
   let rows = await count();
   let seenMs = Date.now();
   while (rows < target && Date.now() - seenMs < PATIENCE_MS) {
@@ -81,7 +103,7 @@ export async function blastAndWait(
     if (now !== rows) seenMs = Date.now();
     rows = now;
   }
-  return { result, storedMs: rows >= target ? seenMs : null, missing: Math.max(0, target - rows) };
+  return { seenMs, missing: Math.max(0, target - rows) };
 }
 
 export function blastOptions(load: Load, seconds: number) {

@@ -9,8 +9,11 @@ import { measureSteady, type SteadyResult, steadySection } from './studies/stead
 export interface Study {
   name: string;
   about: string;
-  /** Measures; `folder` is on the disk to be measured. Plots are SVG by file name. */
-  run(folder: string): Promise<{ result: unknown; plots?: Map<string, string> }>;
+  /**
+   * Measures; `folder` is on the disk to be measured. `seconds` is the length of a round where the study has one, its own when absent.
+   * Plots are SVG by file name.
+   */
+  run(folder: string, seconds?: number): Promise<{ result: unknown; plots?: Map<string, string> }>;
   /** The section of docs/performance.md between the markers of its name. */
   section(result: never): string;
 }

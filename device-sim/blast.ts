@@ -154,9 +154,8 @@ class Blast {
       messages === undefined ? Number.MAX_SAFE_INTEGER : Math.floor((messages + connections - 1 - i) / connections),
     );
     const { hostname, port } = url;
-    const digits = Math.max(4, String(connections).length);
     for (let i = 0; i < connections; i++) {
-      const device = `${this.#prefix}-${String(i + 1).padStart(digits, '0')}`;
+      const device = blastDevice(this.#prefix, i, connections);
       const ring = new PacketRing(device, this.#payload, this.#qos, this.#baseMs, this.#window, saltOf(i));
       this.#packetBytes = ring.packetBytes;
       const connection = new BlastConnection({
@@ -357,6 +356,11 @@ class Blast {
       closed: this.#closed,
     };
   }
+}
+
+/** What the device of a connection is called; `place` from 0 on, of so many connections. Names are in the order of their places. */
+export function blastDevice(prefix: string, place: number, connections: number): string {
+  return `${prefix}-${String(place + 1).padStart(Math.max(4, String(connections).length), '0')}`;
 }
 
 function saltOf(place: number): number {

@@ -80,16 +80,20 @@ const PROCESSORS: readonly (Omit<Setup, 'number'> & { processors: RoleOptions[];
     },
   ];
 
-export async function measureDivision(folder: string): Promise<{ result: DivisionResult }> {
+export async function measureDivision(folder: string, seconds = SECONDS): Promise<{ result: DivisionResult }> {
   if (spawnSync('taskset', ['--version']).error !== undefined) throw new Error('taskset is not installed');
   const doors: DoorDivision[] = [];
-  for (const setup of DOORS) doors.push(await measureDoors(folder, setup));
+  for (const setup of DOORS) doors.push(await measureDoors(folder, setup, seconds));
   const processors: ProcessorDivision[] = [];
   for (const setup of PROCESSORS) processors.push(await measureProcessors(folder, setup));
   return { result: { cores: availableParallelism(), doors, processors } };
 }
 
-async function measureDoors(folder: string, setup: (typeof DOORS)[number]): Promise<DoorDivision> {
+async function measureDoors(
+  folder: string,
+  setup: (typeof DOORS)[number],
+  secondsOfRound: number,
+): Promise<DoorDivision> {
   const roles = await Roles.open(setup.log, folder, '', setup.others);
   try {
     const doors: Awaited<ReturnType<Roles['door']>>[] = [];
@@ -109,7 +113,7 @@ async function measureDoors(folder: string, setup: (typeof DOORS)[number]): Prom
     };
     await blastAll('warm', 2);
     const before = roles.sample();
-    const results = await blastAll('round', SECONDS);
+    const results = await blastAll('round', secondsOfRound);
     const cost = costBetween(before, roles.sample()).find(({ name }) => name === 'door')!.cpuMicros;
     const messages = results.reduce((sum, { acknowledged }) => sum + acknowledged, 0);
     const unacknowledged = results.reduce((sum, result) => sum + result.unacknowledged, 0);

@@ -37,18 +37,21 @@ const INTERVAL_MICROS = 500;
 const PROFILED = ['door', 'processor'] as const;
 
 /** Measures, and gives the flame graphs as SVG by file name. */
-export async function measureProfile(folder: string): Promise<{ result: ProfileResult; plots: Map<string, string> }> {
+export async function measureProfile(
+  folder: string,
+  seconds = SECONDS,
+): Promise<{ result: ProfileResult; plots: Map<string, string> }> {
   const dir = await mkdtemp(join(folder, 'profiles-'));
   const flags = ['--cpu-prof', `--cpu-prof-dir=${dir}`, `--cpu-prof-interval=${INTERVAL_MICROS}`];
   const program = await startProgram('lmdb', folder, { nodeFlags: flags });
   let stopped = false;
   try {
     const pids = new Map(program.sample().map(({ name, pid }) => [name, pid]));
-    const load = { ...LOAD, seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };
+    const load = { ...LOAD, seconds, warmUpSeconds: WARM_UP_SECONDS };
     await blastAndWait(program, load, 'warm', WARM_UP_SECONDS);
     const look = () => new Map([...PROFILED, 'store'].map((role) => [role, threadsOf(pids.get(role) ?? -1)]));
     const [before, eventsBefore, fromMicros] = [look(), await storeEvents(program.storeUrl), nowMicros()];
-    const { result, missing } = await blastAndWait(program, load, 'profiled', SECONDS);
+    const { result, missing } = await blastAndWait(program, load, 'profiled', seconds);
     const [after, events, toMicros] = [look(), await storeEvents(program.storeUrl), nowMicros()];
     if (missing > 0) throw new Error(`${missing} readings were not stored`);
     // The profiles are written when the processes end.

@@ -123,6 +123,9 @@ describe('sections', () => {
       problems: ['lost'],
     };
     expect(steadySection({ round: round as unknown as Round, points })).toContain('**lost**');
+    const well = { ...round, problems: [] } as unknown as Round;
+    expect(steadySection({ round: well, points })).toContain('verified by content.');
+    expect(steadySection({ round: well, points, verifySeconds: 21.4 })).toContain('verified by content, in 21 s.');
     const profile = profileSection({
       messages: 100,
       readings: 300,

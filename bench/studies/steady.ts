@@ -11,6 +11,8 @@ import { count, markdownTable, milliseconds } from '../table.ts';
 export interface SteadyResult {
   round: Round;
   points: SteadyPoint[];
+  /** How long comparing what is stored with what was acknowledged took. Absent in older results. */
+  verifySeconds?: number;
 }
 
 export interface SteadyPoint {
@@ -30,28 +32,43 @@ const EVERY_MS = 1000;
 const MEAN_SECONDS = 5;
 const LOAD = { connections: 50, payload: 'object', qos: 1, ratePerSecond: null, rounds: 1 } as const;
 
-export async function measureSteady(folder: string): Promise<{ result: SteadyResult; plots: Map<string, string> }> {
+export async function measureSteady(
+  folder: string,
+  seconds = SECONDS,
+): Promise<{ result: SteadyResult; plots: Map<string, string> }> {
   const program = await startProgram('lmdb', folder);
   try {
-    const load = { ...LOAD, seconds: SECONDS, warmUpSeconds: WARM_UP_SECONDS };
+    const load = { ...LOAD, seconds, warmUpSeconds: WARM_UP_SECONDS };
     await blastAndWait(program, load, 'warm', WARM_UP_SECONDS);
     const points: SteadyPoint[] = [];
     const startMs = performance.now();
     let over = false;
+    // A look that fails is missing among the points, and ends nothing.
+    const look = async () => {
+      const point = await lookAt(program, (performance.now() - startMs) / 1000).catch(() => null);
+      if (point !== null) points.push(point);
+    };
     const watch = async () => {
       for (let n = 0; !over; n++) {
-        points.push(await lookAt(program, (performance.now() - startMs) / 1000));
+        await look();
         await sleep(Math.max(0, startMs + (n + 1) * EVERY_MS - performance.now()));
       }
+      await look();
     };
     const watching = watch();
-    const round = await oneRound(program, load, 'steady').finally(() => {
+    let storedMs = Number.NaN;
+    // Verifying comes after the last reading, and is no part of what is shown.
+    const onStored = () => {
+      over = true;
+      storedMs = performance.now();
+    };
+    const round = await oneRound(program, load, 'steady', { onStored }).finally(() => {
       over = true;
     });
+    const verifySeconds = (performance.now() - storedMs) / 1000;
     await watching;
-    // Verifying comes after the last reading, and is no part of what is shown.
-    const last = points.findIndex(({ rows }) => rows === points[points.length - 1].rows);
-    const result = { round, points: points.slice(0, last + 1) };
+    const last = points.findIndex(({ rows }) => rows === points.at(-1)?.rows);
+    const result = { round, points: points.slice(0, last + 1), verifySeconds };
     return { result, plots: plotsOf(result) };
   } finally {
     await program.stop();
@@ -108,7 +125,7 @@ function plotsOf({ points }: SteadyResult): Map<string, string> {
   return plots;
 }
 
-export function steadySection({ round, points }: SteadyResult): string {
+export function steadySection({ round, points, verifySeconds }: SteadyResult): string {
   const rates = ratesOf(points);
   const third = Math.floor(points.length / 3);
   const rows = [points.slice(0, third), points.slice(third, 2 * third), points.slice(2 * third)]
@@ -129,6 +146,8 @@ export function steadySection({ round, points }: SteadyResult): string {
   const all =
     `${count(round.messages)} messages in one go: ${count(round.ackedPerSecond)} acknowledged and ${count(round.storedPerSecond ?? 0)} stored a second ` +
     `(${count(round.readingsStoredPerSecond ?? 0)} readings), PUBACK p99 ${milliseconds(round.pubackP99Ms)}. ` +
-    (round.problems.length === 0 ? 'All of it was verified by content.' : `**${round.problems.join('; ')}**`);
+    (round.problems.length === 0
+      ? `All of it was verified by content${verifySeconds === undefined ? '' : `, in ${verifySeconds.toFixed(0)} s`}.`
+      : `**${round.problems.join('; ')}**`);
   return `${all}\n\n${markdownTable(['time', 'readings stored/s', `lowest of ${MEAN_SECONDS} s`, 'parts', 'merges at a time', 'memory of all, MB'], rows, 1)}`;
 }
