@@ -3,12 +3,12 @@ import { expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
 import { ReadingsBlock } from '../store/blocks.ts';
 import { NOTHING, noCounts } from './batch-output.ts';
-import { Inserter } from './inserter.ts';
+import { Inserter, type RowSource } from './inserter.ts';
 import { MemoryStore } from './testing/memory.ts';
 
 const INTERVAL_MS = 1000;
 const LINGER_MS = 5;
-const ROWS_MAX = 100;
+const ROWS_MAX = 100_000;
 
 function block(rows: number): Uint8Array<ArrayBuffer>[] {
   const block = new ReadingsBlock({ device: () => 'd', metric: () => 'm' }, 0);
@@ -88,7 +88,66 @@ it('is not held up by a clock that was set back', async () => {
   const real = clock.nowMs.bind(clock);
   clock.nowMs = () => real() - 3_600_000;
   const second = add(1);
-  await advance(INTERVAL_MS);
+  await advance(0.7 * INTERVAL_MS);
+  await advance(0.3 * INTERVAL_MS);
   await second;
   expect(begun).toHaveLength(2);
+});
+
+/** A partition whose rows stay with its thread until they are asked for; when it was. */
+function announceSources({ inserter, clock, add }: ReturnType<typeof openInserter>, count: number, rows: number) {
+  const askedMs: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const source: RowSource = {
+      async collect() {
+        askedMs.push(clock.nowMs());
+        void add(1);
+      },
+    };
+    inserter.announce(source, rows);
+  }
+  return askedMs;
+}
+
+async function afterFirstInsert() {
+  const opened = openInserter();
+  const first = opened.add(1);
+  await opened.advance(LINGER_MS);
+  await first;
+  const untilMs = async (ms: number) => {
+    while (opened.clock.nowMs() < ms) await opened.advance(1);
+  };
+  return { ...opened, untilMs };
+}
+
+it('asks for many rows one partition after another, in the last part of the interval, so that frames get between', async () => {
+  const opened = await afterFirstInsert();
+  const askedMs = announceSources(opened, 3, 6_000);
+  await opened.untilMs(12_000);
+  expect(askedMs).toEqual([10_705, 10_805, 10_905]);
+  expect(opened.begun.map(({ atMs }) => atMs)).toEqual([10_005, 11_005]);
+});
+
+it('asks for few rows at once, when the insert begins', async () => {
+  const opened = await afterFirstInsert();
+  const askedMs = announceSources(opened, 3, 100);
+  await opened.untilMs(12_000);
+  expect(askedMs).toEqual([11_005, 11_005, 11_005]);
+  expect(opened.begun.map(({ atMs }) => atMs)).toEqual([10_005, 11_005]);
+});
+
+it('asks for what is left at once when somebody needs the room, and when an insert is full', async () => {
+  const hurried = await afterFirstInsert();
+  const askedMs = announceSources(hurried, 3, 6_000);
+  await hurried.untilMs(10_810);
+  hurried.inserter.hurry();
+  await turn();
+  expect(askedMs).toEqual([10_705, 10_805, 10_810]);
+  expect(hurried.begun.map(({ atMs }) => atMs)).toEqual([10_005, 10_810]);
+
+  const full = await afterFirstInsert();
+  const fullAskedMs = announceSources(full, 3, ROWS_MAX / 2);
+  await turn();
+  expect(fullAskedMs).toEqual([10_005, 10_005]);
+  expect(full.begun.map(({ atMs }) => atMs)).toEqual([10_005, 10_005]);
 });

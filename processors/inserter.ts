@@ -38,6 +38,11 @@ interface Waiting extends Insertion {
   reject: (error: unknown) => void;
 }
 
+/** The last part of the interval between inserts, over which the collecting of many rows is spread. */
+const COLLECT_SHARE = 0.3;
+/** So many rows are collected at once: a thread has them together in a millisecond or two. */
+const AT_ONCE_ROWS_MAX = 16_384;
+
 /**
  * Puts batches of all partitions into the store, those that wait together in one insert for each table, one insert after another; so
  * the rows of a partition arrive in order, and blocks are large when there is much to do. Rows that are announced stay where they are until
@@ -55,6 +60,7 @@ export class Inserter {
   #running = false;
   #beganMs = Number.NEGATIVE_INFINITY;
   #wake: (() => void) | null = null;
+  #hurried = false;
 
   constructor(options: InserterOptions) {
     this.#options = options;
@@ -79,7 +85,7 @@ export class Inserter {
   }
 
   #someMore(): void {
-    if (this.#isEnough()) this.#wake?.();
+    if (this.#isEnough()) this.hurry();
     if (!this.#running) void this.#run();
   }
 
@@ -89,6 +95,7 @@ export class Inserter {
 
   /** Somebody waits for room: what waits is inserted now. */
   hurry(): void {
+    this.#hurried = true;
     this.#wake?.();
   }
 
@@ -96,8 +103,9 @@ export class Inserter {
     this.#running = true;
     while (this.#waiting.length > 0 || this.#announced.size > 0) {
       await this.#linger();
-      this.#beganMs = this.#options.clock.nowMs();
       await this.#collect();
+      this.#hurried = false;
+      this.#beganMs = this.#options.clock.nowMs();
       const together = this.#takeTogether();
       try {
         for (const table of TABLES) await this.#insert(table, together);
@@ -109,8 +117,26 @@ export class Inserter {
     this.#running = false;
   }
 
-  /** As many as one insert carries, those that were announced first before the others. */
+  /** Until rows are to be collected, which takes the last part of the interval. */
+  #linger(): Promise<void> {
+    const { lingerMs, intervalMs } = this.#options;
+    return this.#pause(Math.max(lingerMs, this.#leftMs() - intervalMs * COLLECT_SHARE));
+  }
+
+  /** Until the next insert is to begin. */
+  #leftMs(): number {
+    const { clock, intervalMs } = this.#options;
+    // A clock that was set back must not make rows wait for it to come to where it was.
+    return Math.max(0, Math.min(intervalMs, this.#beganMs + intervalMs - clock.nowMs()));
+  }
+
+  /**
+   * As many as one insert carries, those that were announced first before the others. The rows of a partition are some ms of work for its thread: many
+   * are asked for one partition after another, so that frames and their alarms do not wait for all of them. Few are, and all when an insert is full, at once.
+   */
   async #collect(): Promise<void> {
+    const restMs = () => Math.min(this.#leftMs(), this.#options.intervalMs * COLLECT_SHARE);
+    if (this.#announcedRows <= AT_ONCE_ROWS_MAX) await this.#pause(restMs());
     const sources: RowSource[] = [];
     let rows = this.#waitingRows;
     for (const [source, announced] of this.#announced) {
@@ -118,18 +144,26 @@ export class Inserter {
       sources.push(source);
       rows += announced;
     }
-    for (const source of sources) this.announce(source, 0);
-    await Promise.all(sources.map((source) => source.collect()));
+    const pauseMs = restMs() / sources.length;
+    const collected: Promise<void>[] = [];
+    for (const source of sources) {
+      // It may have given its rows, or have lost them, while others were asked.
+      if (this.#announced.has(source)) {
+        this.announce(source, 0);
+        collected.push(source.collect());
+      }
+      await this.#pause(pauseMs);
+    }
+    await Promise.all(collected);
   }
 
-  #linger(): Promise<void> {
-    const { lingerMs, intervalMs, clock } = this.#options;
-    // A clock that was set back must not make rows wait for it to come to where it was.
-    const intervalLeftMs = Math.min(intervalMs, this.#beganMs + intervalMs - clock.nowMs());
-    const waitMs = Math.max(lingerMs, intervalLeftMs);
-    if (this.#isEnough() || waitMs <= 0 || this.#options.signal.aborted) return Promise.resolve();
+  /** Ends early when an insert is full or somebody hurries, and then there is none until that insert begins. */
+  #pause(ms: number): Promise<void> {
+    const { clock, signal } = this.#options;
+    if (this.#isEnough()) this.#hurried = true;
+    if (ms <= 0 || this.#hurried || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = clock.after(waitMs, () => this.#wake?.());
+      const timer = clock.after(ms, () => this.#wake?.());
       this.#wake = () => {
         timer.cancel();
         this.#wake = null;
