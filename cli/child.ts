@@ -38,9 +38,9 @@ const NODE_FLAGS: Record<string, readonly string[]> = {
 
 /**
  * Threads of libuv's pool, where the embedded engine runs its statements. With the default of 4, two long reads would hold
- * every place that there is for reading.
+ * every place that there is for reading. Three write, eight read, one is for files, and one for merges of the store's own.
  */
-const STORE_POOL_THREADS = 12;
+const STORE_POOL_THREADS = 13;
 
 /** Who profiles `sluice start` wants to see its roles: `node --cpu-prof --cpu-prof-dir=DIR dist/cli/main.js start`. */
 const PROFILING = process.execArgv.filter((flag) => /^--(cpu|heap)-prof/.test(flag));

@@ -145,6 +145,11 @@ export const STORE: readonly Family<StoreStats>[] = [
   counter('sluice_store_errors_total', 'Queries and inserts that failed', (r) => r.errors),
   counter('sluice_store_insert_seconds_total', 'Time the engine spent on inserts', (r) => inSeconds(r.insertMs)),
   counter('sluice_store_query_seconds_total', 'Time the engine spent on queries', (r) => inSeconds(r.queryMs)),
+  counter(
+    'sluice_store_merges_relieved_total',
+    'Merges done out of turn, since parts had piled up',
+    (r) => r.mergesRelieved,
+  ),
 ];
 
 /** What door and processor find at the topic that they write. */

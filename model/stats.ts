@@ -187,6 +187,8 @@ export interface StoreStats {
   /** Time that the engine has spent on inserts and on queries. */
   insertMs?: number;
   queryMs?: number;
+  /** Merges that the store did itself, since the engine's merging threads had not kept up. */
+  mergesRelieved?: number;
   vitals?: Vitals;
 }
 

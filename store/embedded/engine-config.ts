@@ -8,6 +8,7 @@ export const MERGE_THREADS = 2;
  * bound on memory. Figures in ARCHITECTURE.md. Parts are merged when there are ten rather than five of a size: each row is
  * rewritten less often. The engine looks twice a second how much memory it has instead of ten times, since on a laptop that does nothing that was
  * a third of what it took: queries and inserts are counted as they allocate. Statistics of columns, which no query of ours is planned by, are not made (docs/decisions/004-store-cost.md).
+ * While all merging threads are busy, what may be merged is not made smaller: they take nothing then anyway, and merge-backlog.ts would find nothing.
  */
 export function configXml(usersPath: string, memoryBytesMax: number): string {
   const cacheBytes = Math.round(Math.min(64 * MIB, memoryBytesMax / 16));
@@ -33,7 +34,7 @@ export function configXml(usersPath: string, memoryBytesMax: number): string {
     <merge_selector_base>10</merge_selector_base>
     <auto_statistics_types></auto_statistics_types>
     <number_of_free_entries_in_pool_to_execute_mutation>1</number_of_free_entries_in_pool_to_execute_mutation>
-    <number_of_free_entries_in_pool_to_lower_max_size_of_merge>1</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
+    <number_of_free_entries_in_pool_to_lower_max_size_of_merge>0</number_of_free_entries_in_pool_to_lower_max_size_of_merge>
     <number_of_free_entries_in_pool_to_execute_optimize_entire_partition>1</number_of_free_entries_in_pool_to_execute_optimize_entire_partition>
   </merge_tree>
 </clickhouse>

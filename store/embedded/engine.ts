@@ -16,6 +16,8 @@ export interface RunOptions {
   /** The output format of statements that name none. */
   format: string;
   signal?: AbortSignal;
+  /** Of the store itself: does not wait for a place among the statements of clients, nor takes one. */
+  isOwn?: boolean;
 }
 
 export interface RunResult {
@@ -38,6 +40,8 @@ export class EngineError extends Error {
 
 /** Sessions kept for the next statement that wants the same settings. */
 const IDLE_SESSIONS_MAX = 16;
+/** Statements of the store itself that run at once: a merge, and what looks after it. */
+const OWN_MAX = 2;
 /** Results that may be on their way to clients at once; each holds its session and a few blocks of rows. */
 const STREAMS_MAX = 32;
 
@@ -59,6 +63,7 @@ export class Engine {
   readonly #idle: { key: string; session: Session }[] = [];
   readonly #reads: Slots;
   readonly #writes: Slots;
+  readonly #own = new Slots(OWN_MAX);
   readonly #streams = new Slots(STREAMS_MAX);
   #closed = false;
 
@@ -113,7 +118,7 @@ export class Engine {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all([this.#streams.drain(), this.#reads.drain(), this.#writes.drain()]);
+    await Promise.all([this.#streams.drain(), this.#reads.drain(), this.#writes.drain(), this.#own.drain()]);
     await drainPending();
     for (const { session } of this.#idle.splice(0)) session.close();
     this.#root.close();
@@ -121,7 +126,8 @@ export class Engine {
   }
 
   async #withSession<T>(options: RunOptions, use: (session: Session, lease: Lease) => Promise<T>): Promise<T> {
-    const lease = new Lease(options.readOnly ? this.#reads : this.#writes, options.signal);
+    const places = options.isOwn ? this.#own : options.readOnly ? this.#reads : this.#writes;
+    const lease = new Lease(places, options.signal);
     await lease.take();
     try {
       if (this.#closed) throw new EngineError(210, 'The store is shutting down');
@@ -250,7 +256,8 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 
-function quoteName(name: string): string {
+/** Text as an identifier of SQL. */
+export function quoteName(name: string): string {
   return `\`${name.replaceAll('\\', '\\\\').replaceAll('`', '\\`')}\``;
 }
 

@@ -39,6 +39,8 @@ export interface Counts {
   /** Time spent on inserts and on queries, ms. */
   insertMs: number;
   queryMs: number;
+  /** Merges that the store did itself (merge-backlog.ts). */
+  mergesRelieved: number;
 }
 
 /** A statement in a body, and data that comes with it, at most; data behind `?query=` may be of any size. */

@@ -2,12 +2,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { type Clock, systemClock } from '../../model/clock.ts';
 import { SluiceError } from '../../model/errors.ts';
 import type { Logger } from '../../model/logger.ts';
 import { readCredentials } from './credentials.ts';
-import { openEngine } from './engine.ts';
+import { type Engine, openEngine } from './engine.ts';
 import { MERGE_THREADS } from './engine-config.ts';
 import { type Counts, handle } from './http.ts';
+import { MERGE_BACKLOG_PARTS, MergeBacklog } from './merge-backlog.ts';
 import { yieldMerges } from './merge-threads.ts';
 
 export interface EmbeddedStoreOptions {
@@ -21,11 +23,15 @@ export interface EmbeddedStoreOptions {
   memoryBytesMax?: number;
   /**
    * Threads of libuv's pool, which is what statements run on: UV_THREADPOOL_SIZE of the process. Up to three are for
-   * writing, up to eight of the others for reading. Default 4, libuv's own, of which two long reads take half: 12 is better.
+   * writing, up to eight of the others for reading. Default 4, libuv's own, of which two long reads take half: 13 is better.
    */
   poolThreads?: number;
   /** A reader's statement is ended after this long. Default 60 s. */
   readerTimeMsMax?: number;
+  /** Active parts in one partition of a table at which the store merges by itself. Default 100 (merge-backlog.ts). */
+  backlogPartsMax?: number;
+  /** Default the machine's. */
+  clock?: Clock;
   logger: Logger;
 }
 
@@ -57,7 +63,15 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
   const readsMax = Math.max(1, Math.min(8, poolThreads - writesMax));
   const engine = openEngine({ dir, memoryBytesMax, readsMax, writesMax });
   const merges = yieldMerges(MERGE_THREADS, logger);
-  const counts: Counts = { queries: 0, inserts: 0, rowsInserted: 0, errors: 0, insertMs: 0, queryMs: 0 };
+  const counts: Counts = {
+    queries: 0,
+    inserts: 0,
+    rowsInserted: 0,
+    errors: 0,
+    insertMs: 0,
+    queryMs: 0,
+    mergesRelieved: 0,
+  };
   let onCorrupt: (error: Error) => void = () => {};
   const corrupt = new Promise<Error>((settle) => {
     onCorrupt = settle;
@@ -79,10 +93,18 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     response.on('error', () => {});
     void handle(http, message, response);
   });
+  const backlog = new MergeBacklog({
+    run: (sql) => runOwn(engine, sql),
+    clock: options.clock ?? systemClock,
+    logger,
+    partsMax: options.backlogPartsMax ?? MERGE_BACKLOG_PARTS,
+    onMerge: () => counts.mergesRelieved++,
+  });
   try {
     await listen(server, options.http);
   } catch (error) {
     merges?.stop();
+    await backlog.stop();
     await engine.close();
     throw error;
   }
@@ -97,10 +119,18 @@ export async function startEmbeddedStore(options: EmbeddedStoreOptions): Promise
     corrupt,
     close() {
       merges?.stop();
-      closing ??= stop(server).then(() => engine.close());
+      closing ??= Promise.all([stop(server), backlog.stop()]).then(() => engine.close());
       return closing;
     },
   };
+}
+
+/** A statement of the store itself; it counts as nobody's query. */
+async function runOwn(engine: Engine, sql: string): Promise<string> {
+  const [settings, parameters] = [new Map<string, string>(), new Map<string, string>()];
+  const options = { database: 'default', readOnly: false, settings, parameters, format: 'TabSeparated', isOwn: true };
+  const { bytes } = await engine.run(sql, options);
+  return new TextDecoder().decode(bytes);
 }
 
 function listen(server: Server, address: { host: string; port: number }): Promise<void> {
