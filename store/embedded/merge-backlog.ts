@@ -3,8 +3,9 @@ import type { Logger } from '../../model/logger.ts';
 import { EngineError, quoteName } from './engine.ts';
 
 /**
- * Active parts in one partition of a table at which the store merges by itself. A partition that was filled at full speed all day has about 40; the
- * engine merges up to 100 at once, so one merge is enough; and it slows inserts down from 1,000. Relief ends at half of it.
+ * Active parts in one partition of a table, those that are being merged left out, at which the store merges by itself. The engine makes one of ten,
+ * so a partition that was filled at full speed all day has some 40; it merges up to 100 at once, so one merge is enough; and it slows
+ * inserts down from 1,000. Relief ends at half of it.
  */
 export const MERGE_BACKLOG_PARTS = 100;
 /** How often is looked. Inserts come about once a second (`processors.insertMs`), so a backlog grows by about ten parts meanwhile. */
@@ -26,7 +27,7 @@ export interface MergeBacklogOptions {
 interface Backlog {
   /** Database and table, quoted. */
   name: string;
-  /** Active parts of its fullest partition. */
+  /** Active parts of its fullest partition that nobody merges now. */
   parts: number;
 }
 
@@ -97,11 +98,15 @@ export class MergeBacklog {
     }
   }
 
-  /** Tables of which a partition has so many parts. */
+  /**
+   * Tables of which a partition has so many parts that nobody merges. The engine's threads may hold dozens for minutes; to merge again and again the few
+   * that came since would write those anew each time.
+   */
   async #backlogs(parts: number): Promise<Backlog[]> {
     const rows = await this.#options.run(
       `SELECT database, table, max(parts) AS most FROM
-      (SELECT database, table, toUInt32(count()) AS parts FROM system.parts WHERE active GROUP BY database, table, partition_id)
+      (SELECT database, table, toUInt32(count()) AS parts FROM system.parts WHERE active AND (database, table, name) NOT IN
+      (SELECT database, table, arrayJoin(source_part_names) FROM system.merges) GROUP BY database, table, partition_id)
       GROUP BY database, table HAVING most >= ${parts} ORDER BY most DESC FORMAT JSONCompactEachRow`,
     );
     return rows

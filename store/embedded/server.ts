@@ -28,7 +28,7 @@ export interface EmbeddedStoreOptions {
   poolThreads?: number;
   /** A reader's statement is ended after this long. Default 60 s. */
   readerTimeMsMax?: number;
-  /** Active parts in one partition of a table at which the store merges by itself. Default 100 (merge-backlog.ts). */
+  /** Parts in one partition of a table at which the store merges by itself. Default 100 (merge-backlog.ts). */
   backlogPartsMax?: number;
   /** Default the machine's. */
   clock?: Clock;
