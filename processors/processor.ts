@@ -53,13 +53,13 @@ export interface ProcessorTuning {
 }
 
 /**
- * A row is 25 to 35 bytes of a message: 64 MiB of frames are two million rows under way at most, enough for an insert and the next one behind
+ * A row is 25 to 35 bytes of a message: 96 MiB of frames are three million rows under way at most, enough for an insert and two seconds of those behind
  * it. Larger inserts make fewer parts, and each row is merged less often (docs/decisions/007-large-inserts.md); a million rows are the most
  * that ClickHouse puts into one part (`min_insert_block_size_rows`), so that an insert is one. With less to do inserts begin once a second, which
  * is what ClickHouse's own documents advise: an insert of a few rows costs the embedded engine 10 ms of CPU, and its part a merge.
  */
 const TUNING: ProcessorTuning = {
-  inFlightBytesMax: 64 * 1024 * 1024,
+  inFlightBytesMax: 96 * 1024 * 1024,
   batchesMax: 2,
   heldRowsMax: 131_072,
   insertRowsMax: 1_000_000,
