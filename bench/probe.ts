@@ -117,7 +117,8 @@ async function publishMarks(device: RawSocket, marks: Marks, seconds: number): P
 }
 
 async function followRows(program: RunningProgram, marks: Marks): Promise<void> {
-  const fromMs = Date.now() - 1000;
+  // Those of a probe before this one are older, and numbered alike.
+  const fromMs = Date.now();
   const sql = `SELECT max(value) AS mark FROM sluice.readings
     WHERE device = '${DEVICE}' AND metric = 'bench_mark' AND ts >= fromUnixTimestamp64Milli(${fromMs})`;
   while (!marks.over) {
