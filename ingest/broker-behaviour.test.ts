@@ -166,7 +166,7 @@ describe('beside the lane the same is promised', () => {
     door = await openTestDoor();
     door.log.holding = true;
     const client = await door.accepted('d1');
-    client.send(telemetry('d1', 'a', 1, { retain: true }), telemetry('d1', 'b', 2, { qos: 2 }));
+    client.send(telemetry('d1', 'a', 1, { retain: true }), telemetry('d1', 'b', 2, { qos: 2, retain: true }));
     await eventually(() => door.log.held.length > 0);
     await settle();
     expect(client.packets).toEqual([]);
@@ -181,7 +181,7 @@ describe('beside the lane the same is promised', () => {
 
   it('a message that the log refuses is not acknowledged', async () => {
     door = await openTestDoor();
-    for (const extra of [{ retain: true }, { qos: 2 }]) {
+    for (const extra of [{ retain: true }, { qos: 2, retain: true }, { qos: 2 }]) {
       door.log.failures = [new SluiceError('LOG_UNAVAILABLE', 'gone')];
       const client = await door.accepted('d1', { clean: false });
       client.send(telemetry('d1', 'a', 1, extra));
@@ -195,55 +195,87 @@ describe('beside the lane the same is promised', () => {
     expect(door.log.messages()).toHaveLength(1); // the failed handshake does not count as one
   });
 
-  it('a QoS 2 message is logged once for each handshake', async () => {
+  it.each(['devices/#', 'news'])(
+    'a QoS 2 message is logged once for each handshake (%s is subscribed)',
+    async (filter) => {
+      door = await openTestDoor();
+      const subscriber = await door.client();
+      const got = listen(subscriber);
+      await subscriber.subscribeAsync(filter, { qos: 0 });
+      const client = await door.accepted('d1', { clean: false });
+      client.send(telemetry('d1', 'once', 5, { qos: 2 }));
+      await client.next('pubrec');
+      client.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }));
+      await client.next('pubrec');
+      client.socket.destroy();
+      await client.end();
+      const again = await door.accepted('d1', { clean: false });
+      again.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }));
+      await again.next('pubrec');
+      again.send({ cmd: 'pubrel', messageId: 5 });
+      await again.next('pubcomp');
+      again.send(telemetry('d1', 'a new one', 5, { qos: 2 }));
+      await again.next('pubrec');
+      expect(door.log.messages().map((m) => m.payload)).toEqual(['once', 'a new one']);
+      if (filter !== 'news') await eventually(() => got.length === 2);
+      // A clean session begins anew: the open handshake of the one before is forgotten.
+      for (const clean of [true, false]) {
+        const next = await door.accepted('d1', { clean }); // takes over
+        next.send(telemetry('d1', `clean ${clean}`, 5, { qos: 2 }));
+        await next.next('pubrec');
+      }
+      expect(
+        door.log
+          .messages()
+          .map((m) => m.payload)
+          .slice(2),
+      ).toEqual(['clean true', 'clean false']);
+    },
+  );
+
+  it.each(['devices/#', 'news'])(
+    'a QoS 2 message repeated on its way is logged once (%s is subscribed)',
+    async (filter) => {
+      door = await openTestDoor();
+      const subscriber = await door.client();
+      await subscriber.subscribeAsync(filter, { qos: 0 });
+      door.log.holding = true;
+      const client = await door.accepted('d1', { clean: false });
+      client.send(telemetry('d1', 'once', 5, { qos: 2 }));
+      await eventually(() => door.log.held.length === 1);
+      const again = await door.accepted('d1', { clean: false }); // takes the session over
+      again.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }), telemetry('d1', 'next', 6));
+      await settle();
+      door.log.holding = false;
+      door.log.release();
+      await again.next('pubrec');
+      await again.until(() => again.acked.length === 1);
+      expect(door.log.messages().map((m) => m.payload)).toEqual(['once', 'next']);
+    },
+  );
+
+  it('whoever began a QoS 2 handshake ends it, though somebody has subscribed or gone meanwhile', async () => {
     door = await openTestDoor();
     const subscriber = await door.client();
     const got = listen(subscriber);
-    await subscriber.subscribeAsync('devices/#', { qos: 0 });
     const client = await door.accepted('d1', { clean: false });
-    client.send(telemetry('d1', 'once', 5, { qos: 2 }));
+    client.send(telemetry('d1', 'to the log alone', 1, { qos: 2 }));
     await client.next('pubrec');
-    client.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }));
+    await subscriber.subscribeAsync('devices/#', { qos: 2 });
+    client.send(telemetry('d1', 'to the log alone', 1, { qos: 2, dup: true }), telemetry('d1', 'seen', 2, { qos: 2 }));
+    expect((await client.next('pubrec')).messageId).toBe(1);
+    expect((await client.next('pubrec')).messageId).toBe(2);
+    await subscriber.unsubscribeAsync('devices/#');
+    client.send(telemetry('d1', 'seen', 2, { qos: 2, dup: true }));
+    expect((await client.next('pubrec')).messageId).toBe(2);
+    for (const messageId of [2, 1]) client.send({ cmd: 'pubrel', messageId });
+    const done = [await client.next('pubcomp'), await client.next('pubcomp')].map((p) => p.messageId);
+    expect(done.sort()).toEqual([1, 2]);
+    for (const id of [1, 2]) client.send(telemetry('d1', `new ${id}`, id, { qos: 2 }));
     await client.next('pubrec');
-    client.socket.destroy();
-    await client.end();
-    const again = await door.accepted('d1', { clean: false });
-    again.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }));
-    await again.next('pubrec');
-    again.send({ cmd: 'pubrel', messageId: 5 });
-    await again.next('pubcomp');
-    again.send(telemetry('d1', 'a new one', 5, { qos: 2 }));
-    await again.next('pubrec');
-    expect(door.log.messages().map((m) => m.payload)).toEqual(['once', 'a new one']);
-    await eventually(() => got.length === 2);
-    // A clean session begins anew: the open handshake of the one before is forgotten.
-    for (const clean of [true, false]) {
-      const next = await door.accepted('d1', { clean }); // takes over
-      next.send(telemetry('d1', `clean ${clean}`, 5, { qos: 2 }));
-      await next.next('pubrec');
-    }
-    expect(
-      door.log
-        .messages()
-        .map((m) => m.payload)
-        .slice(2),
-    ).toEqual(['clean true', 'clean false']);
-  });
-
-  it('a QoS 2 message repeated while it is on its way is logged once', async () => {
-    door = await openTestDoor();
-    door.log.holding = true;
-    const client = await door.accepted('d1', { clean: false });
-    client.send(telemetry('d1', 'once', 5, { qos: 2 }));
-    await eventually(() => door.log.held.length === 1);
-    const again = await door.accepted('d1', { clean: false }); // takes the session over
-    again.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }), telemetry('d1', 'next', 6));
-    await settle();
-    door.log.holding = false;
-    door.log.release();
-    await again.next('pubrec');
-    await again.until(() => again.acked.length === 1);
-    expect(door.log.messages().map((m) => m.payload)).toEqual(['once', 'next']);
+    await client.next('pubrec');
+    expect(door.log.messages().map((m) => m.payload)).toEqual(['to the log alone', 'seen', 'new 1', 'new 2']);
+    expect(got.map((line) => line.split(' ')[1])).toEqual(['seen']);
   });
 });
 

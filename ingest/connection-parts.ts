@@ -16,7 +16,6 @@ export interface ConnectionParts extends LaneParts {
   admit(connection: Connection, request: ConnectRequest): Promise<Welcome>;
   /** The broker is to get to know the client: its CONNECT comes over the stream. */
   serve(stream: BrokerStream<Connection>): void;
-  released(connection: Connection, packetId: number): void;
   /** The connection ends for a reason that an operator may want to know. */
   closing(connection: Connection, reason: string): void;
   closed(connection: Connection): void;

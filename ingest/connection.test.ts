@@ -13,6 +13,7 @@ import { DOOR_LIMITS, doorLimits, type LimitOverrides } from './limits.ts';
 import { MemoryLog } from './memory-log.fixture.ts';
 import { PartialPackets } from './partial-packets.ts';
 import { Pressure } from './pressure.ts';
+import { Qos2Handshakes } from './qos2-handshakes.ts';
 import { TelemetryFilters } from './telemetry-filters.ts';
 
 /** A socket of the test's own: it says what was written, and can refuse to take more. */
@@ -65,6 +66,7 @@ class Bench {
       batcher: new Batcher(this.log, options, pressure, this.clock, silentLogger),
       pressure,
       filters: new TelemetryFilters(),
+      handshakes: new Qos2Handshakes(),
       limits,
       rates: new ClientRates(limits.perClient),
       partials: new PartialPackets(limits.total.partialBytesMax),
@@ -94,7 +96,6 @@ class Bench {
         stream.on('error', () => {});
       },
       publish: (_message, done) => done(),
-      released: () => {},
       closing: (_connection, reason) => void this.reasons.push(reason),
       closed: () => {},
     });
@@ -104,7 +105,7 @@ class Bench {
     const connect = { cmd: 'connect', clientId: 'd1', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive };
     this.wire.push(generate(connect as Packet));
     await this.drained();
-    expect(acksIn(this.wire.written)).toEqual({ ids: [], pongs: 0, connacks: 1 });
+    expect(acksIn(this.wire.written)).toEqual({ ids: [], received: [], completed: [], pongs: 0, connacks: 1 });
     this.wire.written = Buffer.alloc(0);
     expect(this.connects.length).toBe(this.#known ? 1 : 0);
     // The broker is given the same CONNECT without a keep-alive, which is the connection's affair.
@@ -124,11 +125,15 @@ interface Step {
   logged?: string;
   ack?: number;
   pong?: boolean;
+  /** QoS 2: the packet id of a message with this payload, or of a PUBREL. */
+  qos2?: { id: number; payload?: string };
 }
 
 const other = (packet: object): Step => ({ bytes: generate(packet as Packet) });
 const payload = fc.string({ maxLength: 200 });
 const id = fc.integer({ min: 1, max: 65_535 });
+/** Few, so that they are used again while they are open. */
+const handshakeId = fc.integer({ min: 1, max: 5 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
@@ -148,8 +153,37 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: id.map((messageId) => other({ cmd: 'subscribe', messageId, subscriptions: [{ topic: 'a/#', qos: 1 }] })),
   },
-  { weight: 1, arbitrary: id.map((messageId) => other({ cmd: 'pubrel', messageId })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(payload, handshakeId, fc.boolean())
+      .map(([p, n, dup]) => ({ bytes: telemetry('d1', p, n, { qos: 2, dup }), qos2: { id: n, payload: p } })),
+  },
+  {
+    weight: 3,
+    arbitrary: handshakeId.map((n) => ({ ...other({ cmd: 'pubrel', messageId: n }), qos2: { id: n } })),
+  },
 );
+
+/** What steps of QoS 2 lead to, by the words of MQTT: `begun` are logged, `toBroker` are PUBRELs that are not the lane's. */
+function handshakesOf(steps: readonly Step[], known: boolean) {
+  const open = new Set<number>();
+  const begun: string[] = [];
+  const toBroker = new Set<Step>();
+  const answers = { received: [] as number[], completed: [] as number[] };
+  let broker = known;
+  for (const step of steps) {
+    const { qos2 } = step;
+    if (qos2 === undefined) broker ||= step.logged === undefined && !step.pong;
+    else if (qos2.payload !== undefined) {
+      answers.received.push(qos2.id);
+      if (!open.has(qos2.id)) begun.push(qos2.payload);
+      open.add(qos2.id);
+    } else if (!open.delete(qos2.id) && broker) toBroker.add(step);
+    else answers.completed.push(qos2.id);
+  }
+  return { begun, toBroker, answers };
+}
 
 describe('a connection', () => {
   it('comes to the same, however its bytes are cut', async () => {
@@ -170,19 +204,23 @@ describe('a connection', () => {
           // Each message of the broker's waits for the acknowledgements before it.
           for (let i = 0; i <= steps.length; i++) await bench.drained();
           expect(bench.reasons).toEqual([]);
-          const logged = steps.filter((s) => s.logged !== undefined).map((s) => s.logged!);
+          const { begun, toBroker, answers } = handshakesOf(steps, known);
+          const logged = [...steps.flatMap((s) => (s.logged === undefined ? [] : [s.logged])), ...begun];
           expect(
             bench.log
               .messages()
               .map((m) => Buffer.from(m.payload, 'latin1').toString())
               .sort(),
           ).toEqual(logged.sort());
-          const broker = steps.filter((s) => s.logged === undefined && !s.pong);
+          const broker = steps.filter((s) =>
+            s.qos2 === undefined ? s.logged === undefined && !s.pong : toBroker.has(s),
+          );
           expect(bench.passed.equals(Buffer.concat(broker.map((s) => s.bytes)))).toBe(true);
           // The broker gets to know the client once, when there is something for it.
           expect(bench.connects.length).toBe(known || broker.length > 0 ? 1 : 0);
           expect(acksIn(bench.wire.written)).toEqual({
             ids: steps.filter((s) => s.ack !== undefined).map((s) => s.ack),
+            ...answers,
             pongs: steps.filter((s) => s.pong).length,
             connacks: 0,
           });
@@ -262,7 +300,7 @@ describe('a connection', () => {
         const due = Math.min(45, 10 + 10 * second);
         expect([due, Math.min(45, due + 1)]).toContain(n);
       }
-      expect(acksIn(bench.wire.written)).toEqual({ ids: all.map((_, i) => i + 1), pongs: 1, connacks: 0 });
+      expect(acksIn(bench.wire.written)).toMatchObject({ ids: all.map((_, i) => i + 1), pongs: 1 });
       expect(bench.reasons).toEqual([]);
     }
   });
@@ -325,7 +363,8 @@ describe('a connection', () => {
             expect(bench.wire.writableEnded).toBe(true);
           }
           // Nothing is acknowledged that is not on the log.
-          expect(acksIn(bench.wire.written).ids.length).toBeLessThanOrEqual(bench.log.messages().length);
+          const { ids, received } = acksIn(bench.wire.written);
+          expect(ids.length + new Set(received).size).toBeLessThanOrEqual(bench.log.messages().length);
         },
       ),
       { numRuns: 400 },
@@ -334,8 +373,10 @@ describe('a connection', () => {
 });
 
 /** Reads what the door itself writes, and SUBACKs: anything else is a broken stream. */
-function acksIn(bytes: Buffer): { ids: number[]; pongs: number; connacks: number } {
+function acksIn(bytes: Buffer) {
   const ids: number[] = [];
+  const received: number[] = [];
+  const completed: number[] = [];
   let pongs = 0;
   let connacks = 0;
   for (let at = 0; at < bytes.length; ) {
@@ -348,10 +389,10 @@ function acksIn(bytes: Buffer): { ids: number[]; pongs: number; connacks: number
     } else if (bytes[at] === 0x90) {
       at += 5;
     } else {
-      expect(bytes.subarray(at, at + 2).toString('hex')).toBe('4002');
-      ids.push(bytes.readUInt16BE(at + 2));
+      expect(['4002', '5002', '7002']).toContain(bytes.subarray(at, at + 2).toString('hex'));
+      ({ 4: ids, 5: received, 7: completed })[bytes[at] >>> 4]!.push(bytes.readUInt16BE(at + 2));
       at += 4;
     }
   }
-  return { ids, pongs, connacks };
+  return { ids, received, completed, pongs, connacks };
 }

@@ -7,9 +7,9 @@ import type { ClientRate } from './client-rates.ts';
 import { type ConnectRequest, connectFor, judgeConnect, plainConnectFor } from './connect-guard.ts';
 import type { ConnectionParts, Welcome } from './connection-parts.ts';
 import { overdue } from './deadlines.ts';
-import { ExpressLane } from './express-lane.ts';
-import { connack, copyOf, encodePubacks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
-import type { AckReceiver, OpenFrame } from './open-frame.ts';
+import { ExpressLane, type LaneClient } from './express-lane.ts';
+import { connack, copyOf, encodeAcks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
+import type { OpenFrame } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
 import { PacketScanner } from './packet-scanner.ts';
 import { type PartialHolder, PartialPacket } from './partial-packets.ts';
@@ -34,7 +34,7 @@ const QOS_BITS = 6;
  * because the broker waits for the log. Most clients never send anything else, so the broker gets to know one without a will or
  * a session to keep with its first such packet (broker-end.ts).
  */
-export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialHolder, WireOwner {
+export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHolder, WireOwner {
   readonly remote: string;
   /** Under which key the QoS 2 handshakes of its session are kept. */
   session = '';
@@ -65,8 +65,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   #brought = false;
   #keepAliveMs = 0;
   #rate: ClientRate | null = null;
-  /** QoS 1 messages that the lane has taken and not acknowledged. */
+  /** QoS 1 and 2 messages that the lane has taken and not acknowledged. */
   #inFlight = 0;
+  /** Packet ids whose PUBCOMP is to be sent when the bytes at hand are used up. */
+  #completed: number[] | null = null;
   readonly #partial: PartialPacket;
 
   constructor(stream: Duplex, remote: string, parts: ConnectionParts) {
@@ -114,6 +116,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       scanner.feed(chunk);
     }
     this.#scanning = false;
+    this.#sendCompleted();
     if (!this.#reading() || this.#stash?.length === 0) this.#stash = null;
     if (this.#reading()) this.#endBroker();
     this.#partial.note(this.#reading() ? scanner.heldBytes : 0, packets > 0, this.#wire.heardMs);
@@ -165,7 +168,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
         return;
       }
     }
-    if (type === PACKET.pubrel) this.#parts.released(this, readUint16(bytes, bodyStart));
+    if (type === PACKET.pubrel && this.#released(readUint16(bytes, bodyStart))) return;
     this.#pass(bytes, start, end);
     if (request) this.#broker!.requests.begin(type === PACKET.subscribe, bytes, bodyStart, end);
   }
@@ -230,6 +233,10 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
         if ((bytes[start] & QOS_BITS) !== 0) this.#inFlight++;
         rate?.take(end - start);
         break;
+      case 'repeated':
+        this.sendReceipts(Uint16Array.of(lane.repeatedId), 1);
+        rate?.take(end - start);
+        break;
       case 'broker':
         this.#pass(bytes, start, end);
         rate?.take(end - start);
@@ -251,6 +258,21 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
       if (this.#again && this.#phase === 'ready') this.#goOn();
     });
     return true;
+  }
+
+  /** Whether the door itself answers a PUBREL; one of an unknown id is answered as well [MQTT-4.3.3-2]. */
+  #released(id: number): boolean {
+    if (!this.#lane!.release(id) && this.#broker !== null) return false;
+    this.#completed ??= [];
+    this.#completed.push(id);
+    return true;
+  }
+
+  #sendCompleted(): void {
+    if (this.#completed === null) return;
+    const ids = Uint16Array.from(this.#completed);
+    this.#completed = null;
+    this.#wire.send(encodeAcks(PACKET.pubcomp, ids, ids.length));
   }
 
   /** The broker is done with a message of this client that is telemetry or was to be acknowledged. */
@@ -281,10 +303,24 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   // The batcher's side.
 
   acknowledge(ids: Uint16Array, count: number, frame: OpenFrame): void {
-    this.#inFlight -= count;
+    if (!this.settled(count)) return;
+    this.#lane!.durable(frame, ids, count, (due, dueCount) =>
+      this.#wire.send(encodeAcks(PACKET.puback, due, dueCount)),
+    );
+    this.tryAgain();
+  }
+
+  settled(messages: number): boolean {
+    this.#inFlight -= messages;
     if (this.#inFlight <= this.#parts.limits.perClient.inFlightMessagesMax / 2) this.#wire.resume(PAUSE.inFlight);
-    if (this.#phase === 'closed') return;
-    this.#lane!.durable(frame, ids, count, (due, dueCount) => this.#wire.send(encodePubacks(due, dueCount)));
+    return this.#phase !== 'closed';
+  }
+
+  sendReceipts(ids: Uint16Array, count: number): void {
+    this.#wire.send(encodeAcks(PACKET.pubrec, ids, count));
+  }
+
+  tryAgain(): void {
     if (this.#again && !this.#lane!.acksWaiting && !this.#lane!.brokerBusy) this.#goOn();
   }
 
@@ -365,6 +401,7 @@ export class Connection implements BrokerPeer, AckReceiver, Relievable, PartialH
   /** Ends the connection; what was written is still sent. */
   end(): void {
     if (this.#phase === 'closed') return;
+    this.#sendCompleted();
     this.#phase = 'closed';
     this.ready = false;
     this.closed = true;

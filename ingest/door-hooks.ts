@@ -14,6 +14,7 @@ import { telemetryDevice } from './device-id.ts';
 import type { KeptSessions } from './kept-sessions.ts';
 import type { Arrival } from './listeners.ts';
 import { RETURN_CODE } from './mqtt-bytes.ts';
+import type { OpenFrame } from './open-frame.ts';
 import type { Qos2Handshakes } from './qos2-handshakes.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { SubscriptionCounts } from './subscription-counts.ts';
@@ -200,7 +201,7 @@ export class DoorHooks implements BrokerHooks<Connection> {
     };
     if (message.qos === 2 && packetId !== undefined && connection !== null)
       this.#appendOnce(connection, device, message, packetId, settled);
-    else this.#append(device, message, settled);
+    else this.#append(device, message).whenSettled(settled);
   }
 
   published(connection: Connection, message: BrokerMessage): void {
@@ -237,24 +238,27 @@ export class DoorHooks implements BrokerHooks<Connection> {
     packetId: number,
     settled: (error: SluiceError | null) => void,
   ): void {
-    const { handshakes } = this.#parts;
-    const begun = handshakes.find(connection.session, packetId);
+    const handshakes = this.#parts.handshakes.of(connection.session);
+    const begun = handshakes.frameOf(packetId);
     if (begun !== undefined) {
       // The broker looks for a duplicate as soon as it may, so the first one is given the time to be remembered there.
       const answer = (error: SluiceError | null): void => void setImmediate(() => settled(error));
-      begun.then(() => answer(null), answer);
+      if (begun === null) answer(null);
+      else begun.whenSettled(answer);
       return;
     }
-    const appended = new Promise<void>((resolve, reject) => {
-      this.#append(device, message, (error) => (error === null ? resolve() : reject(error)));
+    const frame = this.#append(device, message);
+    handshakes.begin(packetId, frame, true);
+    frame.whenSettled((error) => {
+      if (error === null) handshakes.durable(packetId, frame);
+      else handshakes.failed(frame);
+      settled(error);
     });
-    handshakes.begin(connection.session, packetId, appended);
-    appended.then(() => settled(null), settled);
   }
 
-  #append(device: string, { topic, payload }: BrokerMessage, settled: (error: SluiceError | null) => void): void {
+  #append(device: string, { topic, payload }: BrokerMessage): OpenFrame {
     const { batcher, clock } = this.#parts;
     const route = routeOf(device, topic, batcher.partitions, NO_WIRE);
-    batcher.add(route.partition, clock.nowMs(), route.identity, payload, 0, payload.length).whenSettled(settled);
+    return batcher.add(route.partition, clock.nowMs(), route.identity, payload, 0, payload.length);
   }
 }

@@ -154,6 +154,7 @@ class OpenDoor implements Door {
       batcher: this.#batcher,
       pressure: this.#pressure,
       filters: this.#filters,
+      handshakes: this.#handshakes,
       limits: this.#limits,
       clock: this.#clock,
       rates: new ClientRates(this.#limits.perClient),
@@ -162,7 +163,6 @@ class OpenDoor implements Door {
       admit: (connection, request) => this.#hooks.admit(connection, request),
       serve: (stream) => this.#broker!.serve(stream),
       publish: (message, done) => this.#broker!.publish(message, done),
-      released: (connection, packetId) => this.#handshakes.end(connection.session, packetId),
       closing: (connection, reason) => this.#say(connection, reason),
       closed: (connection) => this.#gone(connection),
     };

@@ -1,3 +1,4 @@
+import type { Packet } from 'mqtt-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../model/errors.ts';
 import { partitionOf } from '../model/partition.ts';
@@ -91,6 +92,63 @@ describe('the express lane', () => {
     await client.end();
     await eventually(() => door.door.stats().messagesAcknowledged === 200);
     expect(payloads()).toEqual(Array.from({ length: 200 }, (_, i) => `${i}`));
+  });
+
+  it('takes QoS 2 too: PUBRECs when the frame is durable, in order, and PUBCOMPs in one piece', async () => {
+    door = await openTestDoor();
+    door.log.holding = true;
+    const client = await door.accepted('gateway');
+    const ids = [9, 2, 65_535, 1];
+    const devices = ['d1', 'd2', 'd3', 'd4'];
+    client.send(...ids.map((id, i) => telemetry(devices[i], `${id}`, id, { qos: 2 })), telemetry('d1', 'q1', 7));
+    await eventually(() => door.door.stats().messagesReceived === 5);
+    await settle();
+    expect(client.packets).toEqual([]);
+    while (client.packets.length < 5) {
+      door.log.held.reverse();
+      door.log.release(1);
+      await settle();
+    }
+    expect(client.packets.flatMap((p) => (p.cmd === 'pubrec' ? [p.messageId] : []))).toEqual(ids);
+    expect(client.acked).toEqual([7]);
+    client.packets.length = 0;
+    client.send(...ids.map((messageId): Packet => ({ cmd: 'pubrel', messageId })));
+    await client.until(() => client.packets.length === 4);
+    expect(client.packets.map((p) => `${p.cmd} ${p.messageId}`)).toEqual(ids.map((id) => `pubcomp ${id}`));
+    expect(door.door.stats()).toMatchObject({ messagesReceived: 5, messagesAcknowledged: 5, messagesInFlight: 0 });
+  });
+
+  it('takes a QoS 2 message again that the log refused to an earlier connection of the session', async () => {
+    door = await openTestDoor();
+    door.log.holding = true;
+    const client = await door.accepted('d1', { clean: false });
+    client.send(telemetry('d1', 'once', 5, { qos: 2 }));
+    await eventually(() => door.log.held.length === 1);
+    const again = await door.accepted('d1', { clean: false });
+    again.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }), { cmd: 'pingreq' });
+    await settle();
+    expect(again.packets).toEqual([]); // what is behind it waits with it
+    door.log.holding = false;
+    door.log.fail(new SluiceError('LOG_UNAVAILABLE', 'the disk is gone'));
+    await again.next('pubrec');
+    await again.next('pingresp');
+    expect(payloads()).toEqual(['once']);
+  });
+
+  it('counts a packet id as new as soon as it is released, even before its PUBREC', async () => {
+    door = await openTestDoor();
+    door.log.holding = true;
+    const client = await door.accepted('d1');
+    client.send(telemetry('d1', 'a', 5, { qos: 2 }), { cmd: 'pubrel', messageId: 5 });
+    client.send(telemetry('d1', 'b', 5, { qos: 2 }));
+    await client.next('pubcomp');
+    door.log.holding = false;
+    door.log.release();
+    await client.next('pubrec');
+    await client.next('pubrec');
+    client.send(telemetry('d1', 'b', 5, { qos: 2, dup: true }));
+    await client.next('pubrec');
+    expect(payloads()).toEqual(['a', 'b']);
   });
 
   it('is not overtaken by the messages behind one that the broker handles', async () => {

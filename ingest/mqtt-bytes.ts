@@ -42,12 +42,12 @@ export function withSessionPresent(chunks: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** PUBACKs (40 02 id id) of the first `count` packet ids, one after another. */
-export function encodePubacks(ids: Uint16Array, count: number): Buffer {
+/** Acknowledgements of one type, such as PUBACK (40 02 id id), of the first `count` packet ids, one after another. */
+export function encodeAcks(type: number, ids: Uint16Array, count: number): Buffer {
   const out = Buffer.allocUnsafe(count * 4);
   for (let i = 0, at = 0; i < count; i++, at += 4) {
     const id = ids[i];
-    out[at] = PACKET.puback << 4;
+    out[at] = type << 4;
     out[at + 1] = 2;
     out[at + 2] = id >>> 8;
     out[at + 3] = id;

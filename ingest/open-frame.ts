@@ -1,11 +1,11 @@
 import type { SluiceError } from '../model/errors.ts';
 
-/** Whoever waits for PUBACKs: a connection. */
+/** Whoever waits for PUBACKs or PUBRECs: a connection, or its Qos2Receipts. */
 export interface AckReceiver {
   /** The messages with these packet ids are durable with their frame; the ids stand in order of arrival. `ids` is reused after the call. */
   acknowledge(ids: Uint16Array, count: number, frame: OpenFrame): void;
   /** A frame with unacknowledged messages of this receiver did not get onto the log. */
-  appendFailed(error: SluiceError): void;
+  appendFailed(error: SluiceError, frame: OpenFrame): void;
 }
 
 /** What a slower path than the lane is told about its message: nothing when it is durable, else why not. */
@@ -68,7 +68,7 @@ export class OpenFrame {
     this.#free = free;
   }
 
-  /** Notes that a receiver waits for the PUBACK of `id`. */
+  /** Notes that a receiver waits for the acknowledgement of `id`. */
   expect(receiver: AckReceiver, id: number): void {
     let list = this.#last;
     if (list === null || list.receiver !== receiver) {
@@ -99,7 +99,7 @@ export class OpenFrame {
 
   fail(error: SluiceError): void {
     for (const list of this.#lists) {
-      list.receiver!.appendFailed(error);
+      list.receiver!.appendFailed(error, this);
       this.#free.giveBack(list);
     }
     this.#finish(error);

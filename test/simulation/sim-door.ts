@@ -1,10 +1,10 @@
 import { Batcher } from '../../ingest/batcher.ts';
-import { ExpressLane } from '../../ingest/express-lane.ts';
+import { ExpressLane, type LaneClient } from '../../ingest/express-lane.ts';
 import { DOOR_LIMITS } from '../../ingest/limits.ts';
-import type { AckReceiver } from '../../ingest/open-frame.ts';
 import { FACT_SOURCE, OperationIntake } from '../../ingest/operation-intake.ts';
 import { PacketScanner } from '../../ingest/packet-scanner.ts';
 import { Pressure, type Relievable } from '../../ingest/pressure.ts';
+import { Qos2Handshakes } from '../../ingest/qos2-handshakes.ts';
 import { TelemetryFilters } from '../../ingest/telemetry-filters.ts';
 import type { Log } from '../../log/log.ts';
 import type { SluiceError } from '../../model/errors.ts';
@@ -59,7 +59,8 @@ export class Link {
 }
 
 /** What ingest/connection.ts is to an accepted client, without the broker: bytes to the lane, acknowledgements back. */
-class Session implements AckReceiver, Relievable {
+class Session implements LaneClient, Relievable {
+  readonly session: string;
   readonly #link: Link;
   readonly #door: SimDoor;
   readonly #scanner = new PacketScanner(DOOR_LIMITS.packetBytesMax);
@@ -71,9 +72,17 @@ class Session implements AckReceiver, Relievable {
   constructor(link: Link, door: SimDoor) {
     this.#link = link;
     this.#door = door;
+    this.session = link.device.id;
     const { batcher, pressure } = door;
     const publish = () => Promise.reject(new Error('nobody has subscribed'));
-    const parts = { batcher, pressure, filters: new TelemetryFilters(), limits: DOOR_LIMITS, publish };
+    const parts = {
+      batcher,
+      pressure,
+      filters: new TelemetryFilters(),
+      handshakes: new Qos2Handshakes(),
+      limits: DOOR_LIMITS,
+      publish,
+    };
     this.#lane = new ExpressLane(this, { name: '', device: null }, parts);
     door.links.add(link);
   }
@@ -111,6 +120,18 @@ class Session implements AckReceiver, Relievable {
   appendFailed(_error: SluiceError): void {
     this.#link.lose();
   }
+
+  // Devices send with QoS 0 and 1 only.
+
+  settled(): boolean {
+    return !this.#closed;
+  }
+
+  sendReceipts(): void {
+    throw new Error('nothing was sent with QoS 2');
+  }
+
+  tryAgain(): void {}
 
   closed(): void {
     this.#closed = true;
