@@ -34,7 +34,7 @@ export const perClientSection = section('What one client may do.', {
   ).default(0),
   perSecondBytesMax: bytes('Most bytes of messages a second, in the same way. 0 for no limit.').prefault(0),
   inFlightMessagesMax: integer(
-    'Most QoS 1 messages that wait for the log; its socket is not read above this.',
+    'Most QoS 1 and 2 messages that wait for the log; its socket is not read above this.',
     1,
     65_535,
   ).default(65_535),
@@ -67,6 +67,11 @@ export const totalSection = section('What all clients together may take of one d
     'Most bytes of packets that have begun and not ended; above it the connection whose packet began first is ended.',
     { min: 65_536 },
   ).prefault('128MiB'),
+  handshakesMax: integer(
+    'Most QoS 2 messages that wait for their PUBREL; above it the session with the most is forgotten, and its client disconnected.',
+    1,
+    MANY,
+  ).default(1_000_000),
   passwordsWaitingMax: integer(
     'Most passwords that wait for their check; further clients are told to come again.',
     1,

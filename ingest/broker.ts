@@ -56,6 +56,8 @@ export interface Broker<Peer extends BrokerPeer> {
   publish(message: BrokerMessage, done: (error?: Error) => void): void;
   /** Ends a persistent session whose client is away: its subscriptions and its queue. */
   forgetSession(clientId: string): Promise<void>;
+  /** Forgets which QoS 2 messages of a client wait for PUBREL. */
+  forgetHandshakes(clientId: string): void;
   /** What is kept for clients. */
   held(): BrokerHeld;
   /** Closes all clients; their wills are published. */
@@ -196,6 +198,8 @@ export async function startBroker<Peer extends BrokerPeer>(
     // The door sees for itself who does not read (wire.ts); this one would also cut off who reads slowly, but reads.
     drainTimeout: 10 * limits.subscriberStallMsMax,
     maxTopicLevels: Math.min(limits.topicLevelsMax, 100),
+    // Open handshakes are bounded by the door, for both ways together (qos2-handshakes.ts).
+    maxInflightInbound: 0,
     // Only clients that were let in come as far as this.
     authenticate(client, _username, _password, done) {
       const { present, ids } = sessions.begin(client.id, client.clean);
@@ -274,6 +278,7 @@ export async function startBroker<Peer extends BrokerPeer>(
       await store.cleanIncoming(client);
       queues.forget(clientId);
     },
+    forgetHandshakes: (clientId) => void store.cleanIncoming({ id: clientId }),
     held: () => ({
       offlineMessages: queues.messages,
       offlineBytes: queues.bytes,

@@ -66,7 +66,7 @@ class Bench {
       batcher: new Batcher(this.log, options, pressure, this.clock, silentLogger),
       pressure,
       filters: new TelemetryFilters(),
-      handshakes: new Qos2Handshakes(),
+      handshakes: new Qos2Handshakes(limits.total.handshakesMax, () => {}),
       limits,
       rates: new ClientRates(limits.perClient),
       partials: new PartialPackets(limits.total.partialBytesMax),

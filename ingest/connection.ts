@@ -278,7 +278,11 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
   /** The broker is done with a message of this client that is telemetry or was to be acknowledged. */
   slowTelemetryDone(): void {
     this.#lane?.brokerDone();
-    if (this.#again && !this.#lane!.brokerBusy) this.#goOn();
+    if (!this.#again) return;
+    // The broker writes PUBREC after this, and what is answered here must not overtake it.
+    setImmediate(() => {
+      if (this.#again && !this.#lane!.brokerBusy) this.#goOn();
+    });
   }
 
   #pass(bytes: Uint8Array, start: number, end: number): void {

@@ -39,9 +39,11 @@ const GONE: Welcome = { granted: false, returnCode: RETURN_CODE.serverUnavailabl
 const NO_WIRE = new DataView(new ArrayBuffer(0));
 let cleanSessions = 0;
 
+const KEPT = 'kept ';
+
 /** Under which name what belongs to a persistent session is counted. */
 function keptSession(clientId: string): string {
-  return `kept ${clientId}`;
+  return `${KEPT}${clientId}`;
 }
 
 /** What the door answers when the broker asks: who may come in, and when a telemetry message may be acknowledged. */
@@ -134,6 +136,20 @@ export class DoorHooks implements BrokerHooks<Connection> {
     this.#parts.subscriptions.forget(session);
   }
 
+  /** There were too many open QoS 2 handshakes, and this session had the most: returns whose it is, null when it is not known any more. */
+  handshakesForgotten(session: string): string | null {
+    const reason = 'too many QoS 2 messages wait for their PUBREL, and it had the most; see mqtt.total.handshakesMax';
+    for (const [clientId, connection] of this.#holders) {
+      if (connection.session !== session) continue;
+      connection.close(reason);
+      return clientId;
+    }
+    if (!session.startsWith(KEPT)) return null;
+    const clientId = session.slice(KEPT.length);
+    this.notKept('QoS 2 handshakes of a session forgotten', clientId, reason);
+    return clientId;
+  }
+
   /** Ends the persistent sessions whose clients have been away for too long, and names them for the broker. */
   expireSessions(nowMs: number): string[] {
     const expired = this.#parts.sessions.expire(nowMs);
@@ -191,7 +207,9 @@ export class DoorHooks implements BrokerHooks<Connection> {
       return;
     }
     const device = telemetryDevice(message.topic);
+    const handshake = message.qos === 2 && packetId !== undefined && connection !== null;
     if (device === null || !isDeviceId(device)) {
+      if (handshake) this.#note(connection, packetId);
       done(null);
       return;
     }
@@ -199,8 +217,7 @@ export class DoorHooks implements BrokerHooks<Connection> {
       if (error !== null) connection?.appendFailed(error);
       done(error);
     };
-    if (message.qos === 2 && packetId !== undefined && connection !== null)
-      this.#appendOnce(connection, device, message, packetId, settled);
+    if (handshake) this.#appendOnce(connection, device, message, packetId, settled);
     else this.#append(device, message).whenSettled(settled);
   }
 
@@ -228,6 +245,12 @@ export class DoorHooks implements BrokerHooks<Connection> {
 
   mayReceive(connection: Connection, topic: string): boolean {
     return connection.principal !== null && mayReceive(connection.principal, topic);
+  }
+
+  /** A QoS 2 message that is for subscribers alone waits for its PUBREL. */
+  #note({ session }: Connection, packetId: number): void {
+    const handshakes = this.#parts.handshakes.of(session);
+    if (handshakes.frameOf(packetId) === undefined) handshakes.begin(packetId, null, true);
   }
 
   /** Appends a QoS 2 message unless its handshake is open already: then it waits for the append that began it. */

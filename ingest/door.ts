@@ -90,7 +90,7 @@ class OpenDoor implements Door {
   readonly #relay: AlarmRelay;
   readonly #intakes: OperationIntake[];
   readonly #filters = new TelemetryFilters();
-  readonly #handshakes = new Qos2Handshakes();
+  readonly #handshakes: Qos2Handshakes;
   readonly #connections = new Map<Connection, Arrival>();
   readonly #gate: ConnectionGate;
   readonly #sessions: KeptSessions;
@@ -124,6 +124,10 @@ class OpenDoor implements Door {
     this.#sessions = new KeptSessions(total.sessionsMax, sessionExpiryMs);
     this.#subscriptions = new SubscriptionCounts(perClient.subscriptionsMax, total.subscriptionsMax);
     const waiting = { waitingMax: this.#limits.total.passwordsWaitingMax, waitMsMax: this.#limits.passwordWaitMsMax };
+    this.#handshakes = new Qos2Handshakes(total.handshakesMax, (session) => {
+      const clientId = this.#hooks.handshakesForgotten(session);
+      if (clientId !== null) this.#broker?.forgetHandshakes(clientId);
+    });
     this.#hooks = new DoorHooks({
       access: new Access(options.access, { ...waiting, clock: this.#clock }),
       gate: this.#gate,
@@ -235,7 +239,12 @@ class OpenDoor implements Door {
       messagesFailed: this.#batcher.messagesFailed,
       ackSeconds: this.#batcher.ackSeconds.snapshot(),
       ...this.#refusals.counts(),
-      held: { ...this.#broker?.held(), sessions: this.#sessions.count, subscriptions: this.#subscriptions.total },
+      held: {
+        ...this.#broker?.held(),
+        sessions: this.#sessions.count,
+        subscriptions: this.#subscriptions.total,
+        handshakes: this.#handshakes.open,
+      },
     };
   }
 

@@ -142,12 +142,47 @@ describe('the express lane', () => {
     client.send(telemetry('d1', 'a', 5, { qos: 2 }), { cmd: 'pubrel', messageId: 5 });
     client.send(telemetry('d1', 'b', 5, { qos: 2 }));
     await client.next('pubcomp');
+    await eventually(() => door.door.stats().messagesReceived === 2);
+    door.log.release(1); // the frame of the first
+    await client.next('pubrec');
+    client.send(telemetry('d1', 'b', 5, { qos: 2, dup: true }));
+    await settle();
+    expect(client.packets).toEqual([]);
     door.log.holding = false;
     door.log.release();
     await client.next('pubrec');
     await client.next('pubrec');
-    client.send(telemetry('d1', 'b', 5, { qos: 2, dup: true }));
+    expect(payloads()).toEqual(['a', 'b']);
+  });
+
+  it('knows a QoS 2 message again whatever is sent under its id, and keeps PUBRECs in order with the broker’s', async () => {
+    door = await openTestDoor();
+    const seen = await door.client();
+    const got: string[] = [];
+    seen.on('message', (_topic, payload) => got.push(payload.toString()));
+    await seen.subscribeAsync('news', { qos: 0 });
+    const news = (payload: string, messageId: number): Packet =>
+      ({ cmd: 'publish', topic: 'news', payload, qos: 2, messageId, dup: false, retain: false }) as Packet;
+    const client = await door.accepted('d1');
+    client.send(telemetry('d1', 'a', 1, { qos: 2 }));
     await client.next('pubrec');
+    door.log.holding = true;
+    client.send(telemetry('d1', 'b', 2, { qos: 2, retain: true }), telemetry('d1', 'a', 1, { qos: 2, dup: true }));
+    await eventually(() => door.log.held.length === 1);
+    await settle();
+    expect(client.packets).toEqual([]);
+    door.log.holding = false;
+    door.log.release();
+    await client.until(() => client.packets.length === 2);
+    expect(client.packets.splice(0).map((p) => p.messageId)).toEqual([2, 1]);
+    client.send(news('not a new one', 1));
+    await client.next('pubrec');
+    for (const messageId of [1, 2]) client.send({ cmd: 'pubrel', messageId });
+    await client.until(() => client.packets.filter((p) => p.cmd === 'pubcomp').length === 2);
+    client.send(news('a new one', 1));
+    await client.next('pubrec');
+    await eventually(() => got.length > 0);
+    expect(got).toEqual(['a new one']);
     expect(payloads()).toEqual(['a', 'b']);
   });
 

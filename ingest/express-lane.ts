@@ -144,17 +144,18 @@ export class ExpressLane {
     const id = readUint16(bytes, topicEnd);
     if (id === 0) return this.#refuse('packet id 0'); // [MQTT-2.3.1-1]
     const { batcher, filters, handshakes } = this.#parts;
-    const session = handshakes.find(this.#client.session);
-    const frame = session?.frameOf(id);
-    if (session?.brokerHas(id) || (frame === undefined && filters.matches(route.device)))
-      return this.#leaveToBroker(route, bytes, start, bodyStart, end);
+    const begun = handshakes.find(this.#client.session)?.frameOf(id);
+    if (begun !== undefined) return this.#repeat(id, begun);
+    if (filters.matches(route.device)) return this.#leaveToBroker(route, bytes, start, bodyStart, end);
     if (this.#brokerHas > 0) return 'wait';
     this.#receipts ??= new Qos2Receipts(this.#client, handshakes.of(this.#client.session));
-    if (frame === undefined) {
-      this.#receipts.expect(id, batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end));
-      return 'taken';
-    }
-    if (frame === null && !this.#receipts.waiting) {
+    this.#receipts.expect(id, batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end));
+    return 'taken';
+  }
+
+  /** The same message again [MQTT-4.3.3-2], whichever way it took: PUBREC, once it is durable, and behind those before it. */
+  #repeat(id: number, frame: OpenFrame | null): 'repeated' | 'wait' {
+    if (frame === null && this.#brokerHas === 0 && this.#receipts?.waiting !== true) {
       this.repeatedId = id;
       return 'repeated';
     }
@@ -174,12 +175,17 @@ export class ExpressLane {
     start: number,
     bodyStart: number,
     end: number,
-  ): 'broker' | 'wait' | 'refused' {
+  ): 'repeated' | 'broker' | 'wait' | 'refused' {
     const problem =
       (route === null ? this.#routes.problem : null) ??
       publishPacketProblem(bytes, start, bodyStart, end, this.#parts.limits);
     if (problem !== null) return this.#refuse(problem);
     const qos = (bytes[start] >>> 1) & 3;
+    if (qos === 2) {
+      const id = readUint16(bytes, bodyStart + 2 + readUint16(bytes, bodyStart));
+      const begun = this.#parts.handshakes.find(this.#client.session)?.frameOf(id);
+      if (begun !== undefined) return this.#repeat(id, begun);
+    }
     if (qos === 1 ? this.#acks.waiting : qos === 2 && this.#receipts?.waiting === true) return 'wait';
     if (route !== null || qos > 0) this.#brokerHas++;
     return 'broker';

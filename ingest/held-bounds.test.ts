@@ -1,8 +1,14 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { MqttClient } from 'mqtt';
+import type { Packet } from 'mqtt-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
 import { hashPassword } from './access.ts';
 import { eventually, openTestDoor, settle, type TestDoor, telemetry } from './door.fixture.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 let door: TestDoor;
 afterEach(() => door?.close());
@@ -133,6 +139,79 @@ describe('persistent sessions', () => {
     await expect(connect('bob')).rejects.toThrow(/Identifier rejected/);
     await expect(connect()).rejects.toThrow(/Identifier rejected/);
     await connect('ann');
+  });
+});
+
+describe('QoS 2 messages that wait for PUBREL', () => {
+  const qos2 = (topic: string, payload: string, messageId: number) =>
+    ({ cmd: 'publish', topic, payload, qos: 2, messageId, dup: false, retain: false }) as Packet;
+
+  it('are bounded in total, whichever way they took: who has the most is disconnected, nobody else', async () => {
+    door = await openTestDoor({ limits: { total: { handshakesMax: 10 } } });
+    const modest = await door.accepted('d1');
+    for (let id = 1; id <= 3; id++) modest.send(telemetry('d1', `${id}`, id, { qos: 2 }));
+    await modest.until(() => modest.packets.length === 3);
+    for (const topic of ['devices/d2/telemetry', 'news']) {
+      const hoarder = await door.accepted('d2');
+      for (let id = 1; id <= 8; id++) hoarder.send(qos2(topic, `${id}`, id));
+      await hoarder.end();
+      await eventually(() => held().handshakes === 3);
+    }
+    expect(door.lines.has('mqtt.total.handshakesMax')).toBe(true);
+    for (let messageId = 1; messageId <= 3; messageId++) modest.send({ cmd: 'pubrel', messageId });
+    await modest.until(() => modest.packets.length === 6);
+    expect(modest.packets.map((p) => p.cmd).slice(3)).toEqual(['pubcomp', 'pubcomp', 'pubcomp']);
+    expect(held().handshakes).toBe(0);
+  });
+
+  it('count for a session whose client is away, until it is forgotten for another', async () => {
+    door = await openTestDoor({ limits: { total: { handshakesMax: 10 } } });
+    for (const [id, messages] of [
+      ['away', 6],
+      ['here', 4],
+    ] as const) {
+      const client = await door.accepted(id, { clean: false });
+      for (let i = 1; i <= messages; i++) client.send(qos2('news', `${i}`, i));
+      await client.until(() => client.packets.length === messages);
+      if (id === 'away') client.socket.destroy();
+    }
+    await eventually(() => door.door.stats().connections === 1);
+    expect(held().handshakes).toBe(10);
+    const third = await door.accepted('d3');
+    third.send(telemetry('d3', 'x', 1, { qos: 2 }));
+    await third.next('pubrec');
+    expect(held().handshakes).toBe(5);
+    expect(door.lines.has('QoS 2 handshakes of a session forgotten')).toBe(true);
+    // What it sends again is new; what the others send again is not.
+    const watcher = await door.client();
+    const got = listen(watcher);
+    await watcher.subscribeAsync('news', { qos: 0 });
+    const back = await door.accepted('away', { clean: false });
+    back.send(qos2('news', 'of the one that was away', 1));
+    await back.next('pubrec');
+    const here = await door.accepted('here', { clean: false });
+    here.send(qos2('news', 'repeated', 4), qos2('news', 'another', 5));
+    await here.until(() => here.packets.length === 2);
+    await eventually(() => got.length === 2);
+    expect(got).toEqual(['news of the one that was away', 'news another']);
+  });
+
+  it('cost their packet id alone', async () => {
+    door = await openTestDoor();
+    const client = await door.accepted('d1');
+    const large = 'x'.repeat(500_000);
+    const held = async () => {
+      await settle();
+      collect();
+      await settle(); // buffers are let go of after the collection
+      return process.memoryUsage().arrayBuffers;
+    };
+    const before = await held();
+    for (let id = 1; id <= 40; id++) {
+      client.send(qos2('news', large, id));
+      await client.next('pubrec');
+    }
+    expect((await held()) - before).toBeLessThan(10 * large.length);
   });
 });
 

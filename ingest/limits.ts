@@ -33,6 +33,8 @@ export interface TotalLimits {
   unintroducedMax: number;
   /** Bytes of packets that have begun and not ended, of all clients together. */
   partialBytesMax: number;
+  /** QoS 2 messages that wait for their PUBREL, those of absent clients included. */
+  handshakesMax: number;
   /** Passwords that wait for their check. */
   passwordsWaitingMax: number;
   subscriptionsMax: number;
@@ -120,6 +122,7 @@ export const DOOR_LIMITS: Readonly<DoorLimits> = {
   total: {
     unintroducedMax: 5000,
     partialBytesMax: 128 * MIB,
+    handshakesMax: 1_000_000,
     passwordsWaitingMax: 5000,
     subscriptionsMax: 200_000,
     sessionsMax: 50_000,

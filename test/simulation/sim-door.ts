@@ -79,7 +79,7 @@ class Session implements LaneClient, Relievable {
       batcher,
       pressure,
       filters: new TelemetryFilters(),
-      handshakes: new Qos2Handshakes(),
+      handshakes: new Qos2Handshakes(1_000_000, () => {}),
       limits: DOOR_LIMITS,
       publish,
     };
