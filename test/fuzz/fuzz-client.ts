@@ -22,7 +22,8 @@ export class FuzzClient {
   readonly #onLog: (topic: string, payload: string) => boolean;
   /** What was ever sent with QoS 2, by client id and packet id: an open handshake outlives its connection. */
   readonly #handshakes: Map<string, Sent[]>;
-  #clientId = '';
+  /** Of the first CONNECT: a second one is refused. */
+  #clientId: string | null = null;
   readonly #sent = new Map<number, Sent[]>();
   readonly #reference = parser();
   #understood = true;
@@ -51,7 +52,7 @@ export class FuzzClient {
   }
 
   #published(packet: Packet): void {
-    if (packet.cmd === 'connect') this.#clientId = packet.clientId;
+    if (packet.cmd === 'connect') this.#clientId ??= packet.clientId;
     if (packet.cmd !== 'publish' || packet.qos === 0 || packet.messageId === undefined) return;
     const sent = this.#sent.get(packet.messageId) ?? [];
     const one = { topic: packet.topic, payload: Buffer.from(packet.payload).toString('latin1'), qos: packet.qos };
