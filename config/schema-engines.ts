@@ -63,7 +63,7 @@ export const logSection = section('The durable log between the door and the proc
   lingerMs: duration(
     'How long a message may wait for others before its frame is made durable. More gives fewer, larger writes; less gives earlier acknowledgements to devices that wait for each.',
     { max: 1_000 },
-  ).prefault('5ms'),
+  ).prefault('3ms'),
   frameBytesMax: bytes(
     'A frame is closed at this size without waiting longer. A single larger message has a frame of its own.',
     {
