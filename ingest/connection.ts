@@ -11,7 +11,8 @@ import { ExpressLane, type LaneClient } from './express-lane.ts';
 import { connack, copyOf, encodeAcks, PACKET, PINGRESP, readUint16 } from './mqtt-bytes.ts';
 import type { OpenFrame } from './open-frame.ts';
 import { packetProblem } from './packet-guard.ts';
-import { PacketScanner } from './packet-scanner.ts';
+import { PacketReader, type ReaderOwner } from './packet-reader.ts';
+import type { PacketScanner } from './packet-scanner.ts';
 import { type PartialHolder, PartialPacket } from './partial-packets.ts';
 import type { Relievable } from './pressure.ts';
 import { PAUSE, Wire, type WireOwner } from './wire.ts';
@@ -34,7 +35,7 @@ const QOS_BITS = 6;
  * because the broker waits for the log. Most clients never send anything else, so the broker gets to know one without a will or
  * a session to keep with its first such packet (broker-end.ts).
  */
-export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHolder, WireOwner {
+export class Connection implements BrokerPeer, LaneClient, ReaderOwner, Relievable, PartialHolder, WireOwner {
   readonly remote: string;
   /** Under which key the QoS 2 handshakes of its session are kept. */
   session = '';
@@ -49,18 +50,13 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
   closed = false;
   readonly #wire: Wire;
   readonly #parts: ConnectionParts;
-  readonly #scanner: PacketScanner;
+  readonly #reader: PacketReader;
   /** Null while there is nothing that only the broker can do for this client. */
   #broker: BrokerEnd<Connection> | null = null;
   /** The broker knows the client, or is about to. */
   known = false;
   #phase: 'fresh' | 'connecting' | 'ready' | 'leaving' | 'closed' = 'fresh';
   #lane: ExpressLane | null = null;
-  /** Chunks that came while the scanner could not go on. */
-  #stash: Uint8Array[] | null = null;
-  #scanning = false;
-  /** The packet that the scanner stands at was not dealt with yet. */
-  #again = false;
   /** The chunk at hand brought telemetry, so its socket is one to pause when the door is full. */
   #brought = false;
   #keepAliveMs = 0;
@@ -75,7 +71,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     this.#wire = new Wire(stream, parts.limits, parts.clock);
     this.remote = remote;
     this.#parts = parts;
-    this.#scanner = new PacketScanner(parts.limits.connectPacketBytesMax);
+    this.#reader = new PacketReader(this.#wire, this, parts.limits.connectPacketBytesMax);
     this.#partial = new PartialPacket(parts.partials, this);
     this.#wire.open(this);
   }
@@ -84,42 +80,21 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     this.#parts.counters.bytesReceived += chunk.length;
     if (this.#phase === 'closed' || this.#phase === 'leaving') return;
     // Other protocols are told from the first byte; their next ones would only look like a long packet to wait for.
-    if (this.#phase === 'fresh' && this.#scanner.heldBytes === 0 && chunk[0] !== PACKET.connect << 4) {
+    if (this.#phase === 'fresh' && this.#reader.scanner.heldBytes === 0 && chunk[0] !== PACKET.connect << 4) {
       this.#refuse('the first packet is not a CONNECT'); // [MQTT-3.1.0-1]
       return;
     }
-    if (this.#scanning || this.#wire.pausedFor(PAUSE.hold) || this.#stash !== null) {
-      this.#stash ??= [];
-      this.#stash.push(chunk);
-      return;
-    }
-    this.#scanner.feed(chunk);
-    this.#scan();
+    this.#reader.feed(chunk);
   }
 
-  /** Deals with packets until the bytes at hand are used up or something has to be waited for. */
-  #scan(): void {
-    const scanner = this.#scanner;
-    this.#scanning = true;
-    let packets = 0;
-    for (;;) {
-      while (!this.#wire.pausedFor(PAUSE.hold) && this.#reading()) {
-        if (this.#again) this.#again = false;
-        else if (!scanner.next()) break;
-        this.#packet(scanner);
-        packets++;
-      }
-      if (scanner.problem !== null && this.#reading()) this.#refuse(scanner.problem);
-      if (this.#wire.pausedFor(PAUSE.hold) || !this.#reading()) break;
-      const chunk = this.#stash?.shift();
-      if (chunk === undefined) break;
-      scanner.feed(chunk);
-    }
-    this.#scanning = false;
+  onProblem(problem: string): void {
+    this.#refuse(problem);
+  }
+
+  onPaused(packets: number): void {
     this.#sendCompleted();
-    if (!this.#reading() || this.#stash?.length === 0) this.#stash = null;
-    if (this.#reading()) this.#endBroker();
-    this.#partial.note(this.#reading() ? scanner.heldBytes : 0, packets > 0, this.#wire.heardMs);
+    if (this.reading()) this.#endBroker();
+    this.#partial.note(this.reading() ? this.#reader.scanner.heldBytes : 0, packets > 0, this.#wire.heardMs);
     if (this.#inFlight >= this.#parts.limits.perClient.inFlightMessagesMax) this.#wire.pause(PAUSE.inFlight);
     if (this.#brought && this.#parts.pressure.full && this.#phase === 'ready') {
       this.#wire.pause(PAUSE.pressure);
@@ -128,11 +103,11 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     this.#brought = false;
   }
 
-  #reading(): boolean {
+  reading(): boolean {
     return this.#phase !== 'closed' && this.#phase !== 'leaving';
   }
 
-  #packet(scanner: PacketScanner): void {
+  onPacket(scanner: PacketScanner): void {
     const { bytes, start, bodyStart, end } = scanner;
     if (this.#phase === 'fresh') {
       this.#connect(bytes, start, bodyStart, end);
@@ -158,7 +133,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     }
     const request = type === PACKET.subscribe || type === PACKET.unsubscribe;
     if ((type === PACKET.disconnect && this.#lane!.brokerBusy) || (request && this.#broker?.requests.pending)) {
-      this.#hold(true);
+      this.#reader.hold(true);
       return;
     }
     if (type === PACKET.disconnect) {
@@ -183,7 +158,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     const { request } = verdict;
     this.#keepAliveMs = request.keepAliveSeconds * 1500; // one and a half times [MQTT-3.1.2-24]
     this.#phase = 'connecting';
-    this.#hold(false);
+    this.#reader.hold(false);
     const rest = copyOf(bytes, request.clientIdEnd, end);
     void this.#parts.admit(this, request).then((welcome) => this.#welcome(welcome, request, rest));
   }
@@ -217,10 +192,10 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
       this.#phase = 'ready';
       this.ready = true;
       this.#lane = new ExpressLane(this, this.principal!, this.#parts);
-      this.#scanner.packetBytesMax = this.#parts.limits.packetBytesMax;
+      this.#reader.scanner.packetBytesMax = this.#parts.limits.packetBytesMax;
       this.#rate = this.#parts.rates.of(this.clientId, this.#parts.clock.nowMs());
     }
-    if (this.#phase === 'ready') this.#goOn();
+    if (this.#phase === 'ready') this.#reader.goOn();
   }
 
   #publish(bytes: Uint8Array, start: number, bodyStart: number, end: number): void {
@@ -242,7 +217,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
         rate?.take(end - start);
         break;
       case 'wait':
-        this.#hold(true);
+        this.#reader.hold(true);
         break;
       case 'refused':
         this.#refuse(lane.problem);
@@ -253,9 +228,9 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
   #tooFast(rate: ClientRate): boolean {
     const waitMs = rate.waitMs(this.#parts.clock.nowMs());
     if (waitMs === 0) return false;
-    this.#hold(true);
+    this.#reader.hold(true);
     this.#parts.clock.after(waitMs, () => {
-      if (this.#again && this.#phase === 'ready') this.#goOn();
+      if (this.#reader.again && this.#phase === 'ready') this.#reader.goOn();
     });
     return true;
   }
@@ -278,30 +253,19 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
   /** The broker is done with a message of this client that is telemetry or was to be acknowledged. */
   slowTelemetryDone(): void {
     this.#lane?.brokerDone();
-    if (!this.#again) return;
+    if (!this.#reader.again) return;
     // The broker writes PUBREC after this, and what is answered here must not overtake it.
     setImmediate(() => {
-      if (this.#again && !this.#lane!.brokerBusy) this.#goOn();
+      if (this.#reader.again && !this.#lane!.brokerBusy) this.#reader.goOn();
     });
   }
 
   #pass(bytes: Uint8Array, start: number, end: number): void {
     const packet = bytes.subarray(start, end);
     if (this.#broker === null) {
-      this.#hold(false);
+      this.#reader.hold(false);
       this.#introduce(plainConnectFor(this.clientId), packet);
     } else if (!this.#broker.stream.push(packet)) this.#wire.pause(PAUSE.broker);
-  }
-
-  /** Reads no further until `goOn`; `again`: the packet that the scanner stands at is to be looked at again. */
-  #hold(again: boolean): void {
-    this.#again = again;
-    this.#wire.pause(PAUSE.hold);
-  }
-
-  #goOn(): void {
-    this.#wire.resume(PAUSE.hold);
-    if (!this.#scanning) this.#scan();
   }
 
   // The batcher's side.
@@ -325,7 +289,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
   }
 
   tryAgain(): void {
-    if (this.#again && !this.#lane!.acksWaiting && !this.#lane!.brokerBusy) this.#goOn();
+    if (this.#reader.again && !this.#lane!.acksWaiting && !this.#lane!.brokerBusy) this.#reader.goOn();
   }
 
   appendFailed(error: SluiceError): void {
@@ -346,7 +310,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     const { requests } = this.#broker!;
     const requested = requests.pending;
     this.#wire.sendAll(this.#broker!.outgoing(chunks, this.sessionPresent), done);
-    if (requested && !requests.pending && this.#again) this.#goOn();
+    if (requested && !requests.pending && this.#reader.again) this.#reader.goOn();
   }
 
   brokerCloses(): void {
@@ -362,8 +326,8 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
 
   /** Tells the broker that the client sends no more, once it has been given all that was sent. */
   #endBroker(): void {
-    if (!this.#wire.ended || !this.#reading()) return;
-    if (this.#wire.pausedFor(PAUSE.hold) || this.#stash !== null) return;
+    if (!this.#wire.ended || !this.reading()) return;
+    if (this.#reader.behind) return;
     if (this.#broker === null) this.end();
     else this.#broker.end();
   }
@@ -409,7 +373,7 @@ export class Connection implements BrokerPeer, LaneClient, Relievable, PartialHo
     this.#phase = 'closed';
     this.ready = false;
     this.closed = true;
-    this.#stash = null;
+    this.#reader.drop();
     this.#parts.pressure.forget(this);
     this.#partial.note(0, false, 0);
     this.#broker?.stream.destroy();

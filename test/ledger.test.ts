@@ -58,12 +58,16 @@ async function command<Answer>(p: Program, ...args: string[]): Promise<{ answer:
   return { answer: JSON.parse(done.stdout) as Answer, code: done.code };
 }
 
-/** An audit that has counted `messages` and `readings` of theirs at least; what was sent twice is among the messages only. */
+/**
+ * An audit that has counted `messages` and `readings` of theirs at least, and looked at their rows after that: what comes in between the
+ * two is looked up one by one. What was sent twice is among the messages only.
+ */
 function auditOf(p: Program, messages: number, readings: number, ...args: string[]) {
   return eventually(`an audit of ${messages} messages and ${readings} readings`, async () => {
     const done = await command<Audit>(p, 'audit', ...args);
     const { totals } = done.answer;
-    return totals.logged >= messages && totals.readings - totals.duplicates >= readings ? done : null;
+    const counted = totals.logged >= messages && totals.readings - totals.duplicates >= readings;
+    return counted && totals.rowsReadings >= readings ? done : null;
   });
 }
 
