@@ -3,9 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { collectGarbage } from '../model/collect-garbage.fixture.ts';
 import { startBroker, type TestBroker } from './broker.fixture.ts';
 import { readRows } from './measurement-file.ts';
 import { type ReplayOptions, replay } from './replay.ts';
@@ -24,12 +23,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
 /** Bytes that are in use after a full collection. */
 function heldBytes(): number {
-  collect();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

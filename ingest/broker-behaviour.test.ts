@@ -20,14 +20,20 @@ function listen(client: MqttClient): string[] {
   return got;
 }
 
+/** A client that has subscribed, and what it gets. */
+async function subscribed(filter: string | string[], qos: 0 | 1 | 2) {
+  const subscriber = await door.client();
+  const got = listen(subscriber);
+  await subscriber.subscribeAsync(filter, { qos });
+  return { subscriber, got };
+}
+
 describe('to subscribers the door is a broker like any other', () => {
   it.each(['devices/+/telemetry', 'devices/#', '#', 'devices/d1/telemetry', 'devices/d1/#', '+/+/+'])(
     'telemetry is delivered to %s, whichever way it takes',
     async (filter) => {
       door = await openTestDoor();
-      const subscriber = await door.client();
-      const got = listen(subscriber);
-      await subscriber.subscribeAsync(filter, { qos: 2 });
+      const { subscriber, got } = await subscribed(filter, 2);
       const device = await door.client({ clientId: 'd1' });
       await device.publishAsync('devices/d1/telemetry', 'a', { qos: 0 });
       await device.publishAsync('devices/d1/telemetry', 'b', { qos: 1 });
@@ -45,9 +51,7 @@ describe('to subscribers the door is a broker like any other', () => {
 
   it('other topics are plain broker messages and not logged', async () => {
     door = await openTestDoor();
-    const subscriber = await door.client();
-    const got = listen(subscriber);
-    await subscriber.subscribeAsync(['news', 'devices/d1/state', 'devices/d1/telemetry/deep'], { qos: 1 });
+    const { got } = await subscribed(['news', 'devices/d1/state', 'devices/d1/telemetry/deep'], 1);
     const device = await door.client({ clientId: 'd1' });
     for (const topic of ['news', 'devices/d1/state', 'devices/d1/telemetry/deep'])
       await device.publishAsync(topic, 'x', { qos: 1 });
@@ -92,9 +96,7 @@ describe('to subscribers the door is a broker like any other', () => {
 
   it('a will is published when the client is lost; on a telemetry topic it is logged', async () => {
     door = await openTestDoor();
-    const subscriber = await door.client();
-    const got = listen(subscriber);
-    await subscriber.subscribeAsync('devices/#', { qos: 1 });
+    const { got } = await subscribed('devices/#', 1);
     const will = (topic: string) => ({ will: { topic, payload: Buffer.from('lost'), qos: 1 as const, retain: false } });
     (await door.accepted('d1', will('devices/d1/state'))).socket.destroy();
     (await door.accepted('d2', will('devices/d2/telemetry'))).socket.destroy();
@@ -108,9 +110,7 @@ describe('to subscribers the door is a broker like any other', () => {
 
   it('a will is published for a client that a malformed packet or silence ends', async () => {
     door = await openTestDoor();
-    const subscriber = await door.client();
-    const got = listen(subscriber);
-    await subscriber.subscribeAsync('wills', { qos: 1 });
+    const { got } = await subscribed('wills', 1);
     const will = { topic: 'wills', payload: Buffer.from('lost'), qos: 1, retain: false };
     (await door.accepted('d1', { will })).send(Buffer.from([0x00, 0x00]));
     await eventually(() => got.length === 1);
@@ -118,9 +118,7 @@ describe('to subscribers the door is a broker like any other', () => {
 
   it('what a client sends before it leaves or hangs up is still delivered', async () => {
     door = await openTestDoor();
-    const subscriber = await door.client();
-    const got = listen(subscriber);
-    await subscriber.subscribeAsync('#', { qos: 1 });
+    const { got } = await subscribed('#', 1);
     const polite = await door.accepted('d1');
     polite.send(telemetry('d1', 'kept', 1, { retain: true }), { cmd: 'disconnect' });
     await eventually(() => got.length === 1);
@@ -152,9 +150,7 @@ describe('to subscribers the door is a broker like any other', () => {
 
   it('publishes for the program itself', async () => {
     door = await openTestDoor();
-    const subscriber = await door.client();
-    const got = listen(subscriber);
-    await subscriber.subscribeAsync('alarms/#', { qos: 1 });
+    const { got } = await subscribed('alarms/#', 1);
     await door.door.publish('alarms/d1/hot', '{"a":1}', { qos: 1, retain: true });
     await eventually(() => got.length === 1);
     expect(got).toEqual(['alarms/d1/hot {"a":1} 1']);
@@ -199,13 +195,10 @@ describe('beside the lane the same is promised', () => {
     'a QoS 2 message is logged once for each handshake (%s is subscribed)',
     async (filter) => {
       door = await openTestDoor();
-      const subscriber = await door.client();
-      const got = listen(subscriber);
-      await subscriber.subscribeAsync(filter, { qos: 0 });
+      const { got } = await subscribed(filter, 0);
       const client = await door.accepted('d1', { clean: false });
-      client.send(telemetry('d1', 'once', 5, { qos: 2 }));
+      client.send(telemetry('d1', 'once', 5, { qos: 2 }), telemetry('d1', 'once', 5, { qos: 2, dup: true }));
       await client.next('pubrec');
-      client.send(telemetry('d1', 'once', 5, { qos: 2, dup: true }));
       await client.next('pubrec');
       client.socket.destroy();
       await client.end();

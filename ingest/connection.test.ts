@@ -16,6 +16,8 @@ import { Pressure } from './pressure.ts';
 import { Qos2Handshakes } from './qos2-handshakes.ts';
 import { TelemetryFilters } from './telemetry-filters.ts';
 
+const NO_ANSWERS = { ids: [], received: [], completed: [], pongs: 0, connacks: 0 };
+
 /** A socket of the test's own: it says what was written, and can refuse to take more. */
 class TestWire extends Duplex {
   written = Buffer.alloc(0);
@@ -53,7 +55,6 @@ class Bench {
   readonly connects: Buffer[] = [];
   /** Given to the broker once there is a CONNECT. */
   stream: BrokerStream<Connection> | undefined;
-
   readonly #known: boolean;
 
   /** `known`: the broker has to know the client from the start. */
@@ -105,7 +106,7 @@ class Bench {
     const connect = { cmd: 'connect', clientId: 'd1', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive };
     this.wire.push(generate(connect as Packet));
     await this.drained();
-    expect(acksIn(this.wire.written)).toEqual({ ids: [], received: [], completed: [], pongs: 0, connacks: 1 });
+    expect(acksIn(this.wire.written)).toEqual({ ...NO_ANSWERS, connacks: 1 });
     this.wire.written = Buffer.alloc(0);
     expect(this.connects.length).toBe(this.#known ? 1 : 0);
     // The broker is given the same CONNECT without a keep-alive, which is the connection's affair.
@@ -300,7 +301,7 @@ describe('a connection', () => {
         const due = Math.min(45, 10 + 10 * second);
         expect([due, Math.min(45, due + 1)]).toContain(n);
       }
-      expect(acksIn(bench.wire.written)).toMatchObject({ ids: all.map((_, i) => i + 1), pongs: 1 });
+      expect(acksIn(bench.wire.written)).toEqual({ ...NO_ANSWERS, ids: all.map((_, i) => i + 1), pongs: 1 });
       expect(bench.reasons).toEqual([]);
     }
   });

@@ -106,12 +106,9 @@ export class ExpressLane {
     if (topicEnd > end) return this.#refuse('PUBLISH ends inside its topic');
     const route = this.#routes.find(bytes, bodyStart, topicEnd);
     const first = bytes[start];
-    if (route === null || (first !== QOS_1 && first !== QOS_0 && first !== QOS_1_DUP)) {
-      if (route !== null && (first === QOS_2 || first === QOS_2_DUP))
-        return this.#offerQos2(route, bytes, start, bodyStart, topicEnd, end, nowMs);
+    const isQos2 = first === QOS_2 || first === QOS_2_DUP;
+    if (route === null || (first !== QOS_1 && first !== QOS_0 && first !== QOS_1_DUP && !isQos2))
       return this.#leaveToBroker(route, bytes, start, bodyStart, end);
-    }
-    if (this.#brokerHas > 0) return 'wait';
     let payloadStart = topicEnd;
     let id = 0;
     if (first !== QOS_0) {
@@ -120,37 +117,30 @@ export class ExpressLane {
       id = readUint16(bytes, topicEnd);
       if (id === 0) return this.#refuse('packet id 0'); // [MQTT-2.3.1-1]
     }
-    const frame = this.#parts.batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end);
+    const { batcher, filters, handshakes } = this.#parts;
+    if (isQos2) {
+      const begun = this.#begun(id);
+      if (begun !== undefined) return this.#repeat(id, begun);
+      if (filters.matches(route.device)) return this.#leaveToBroker(route, bytes, start, bodyStart, end);
+    }
+    if (this.#brokerHas > 0) return 'wait';
+    const frame = batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end);
+    if (isQos2) {
+      this.#receipts ??= new Qos2Receipts(this.#client, handshakes.of(this.#client.session));
+      this.#receipts.expect(id, frame);
+      return 'taken';
+    }
     if (id !== 0) {
       frame.expect(this.#client, id);
       this.#acks.expect(frame);
     }
-    if (this.#parts.filters.matches(route.device))
-      this.#fanOut(route, first === QOS_0 ? 0 : 1, copyOf(bytes, payloadStart, end));
+    if (filters.matches(route.device)) this.#fanOut(route, id === 0 ? 0 : 1, copyOf(bytes, payloadStart, end));
     return 'taken';
   }
 
-  #offerQos2(
-    route: Route,
-    bytes: Uint8Array,
-    start: number,
-    bodyStart: number,
-    topicEnd: number,
-    end: number,
-    nowMs: number,
-  ): 'taken' | 'repeated' | 'broker' | 'wait' | 'refused' {
-    const payloadStart = topicEnd + 2;
-    if (payloadStart > end) return this.#refuse('PUBLISH ends inside its packet id');
-    const id = readUint16(bytes, topicEnd);
-    if (id === 0) return this.#refuse('packet id 0'); // [MQTT-2.3.1-1]
-    const { batcher, filters, handshakes } = this.#parts;
-    const begun = handshakes.find(this.#client.session)?.frameOf(id);
-    if (begun !== undefined) return this.#repeat(id, begun);
-    if (filters.matches(route.device)) return this.#leaveToBroker(route, bytes, start, bodyStart, end);
-    if (this.#brokerHas > 0) return 'wait';
-    this.#receipts ??= new Qos2Receipts(this.#client, handshakes.of(this.#client.session));
-    this.#receipts.expect(id, batcher.add(route.partition, nowMs, route.identity, bytes, payloadStart, end));
-    return 'taken';
+  /** The frame of an open handshake, null when it is durable, undefined when there is none. */
+  #begun(id: number): OpenFrame | null | undefined {
+    return this.#parts.handshakes.find(this.#client.session)?.frameOf(id);
   }
 
   /** The same message again [MQTT-4.3.3-2], whichever way it took: PUBREC, once it is durable, and behind those before it. */
@@ -183,7 +173,7 @@ export class ExpressLane {
     const qos = (bytes[start] >>> 1) & 3;
     if (qos === 2) {
       const id = readUint16(bytes, bodyStart + 2 + readUint16(bytes, bodyStart));
-      const begun = this.#parts.handshakes.find(this.#client.session)?.frameOf(id);
+      const begun = this.#begun(id);
       if (begun !== undefined) return this.#repeat(id, begun);
     }
     if (qos === 1 ? this.#acks.waiting : qos === 2 && this.#receipts?.waiting === true) return 'wait';

@@ -1,14 +1,10 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { MqttClient } from 'mqtt';
 import type { Packet } from 'mqtt-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../model/clock.ts';
+import { collectGarbage } from '../model/collect-garbage.fixture.ts';
 import { hashPassword } from './access.ts';
 import { eventually, openTestDoor, settle, type TestDoor, telemetry } from './door.fixture.ts';
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 
 let door: TestDoor;
 afterEach(() => door?.close());
@@ -200,18 +196,18 @@ describe('QoS 2 messages that wait for PUBREL', () => {
     door = await openTestDoor();
     const client = await door.accepted('d1');
     const large = 'x'.repeat(500_000);
-    const held = async () => {
+    const heldBytes = async () => {
       await settle();
-      collect();
+      collectGarbage();
       await settle(); // buffers are let go of after the collection
       return process.memoryUsage().arrayBuffers;
     };
-    const before = await held();
+    const before = await heldBytes();
     for (let id = 1; id <= 40; id++) {
       client.send(qos2('news', large, id));
       await client.next('pubrec');
     }
-    expect((await held()) - before).toBeLessThan(10 * large.length);
+    expect((await heldBytes()) - before).toBeLessThan(10 * large.length);
   });
 });
 

@@ -25,7 +25,7 @@ export class Qos2Handshakes {
     return this.#total.open;
   }
 
-  /** Those of a session, which may begin its first; makes room for it. */
+  /** Those of a session, which is about to begin one. */
   of(session: string): SessionHandshakes {
     let handshakes = this.#sessions.get(session);
     if (handshakes === undefined) {

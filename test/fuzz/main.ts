@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../../model/collect-garbage.fixture.ts';
 import { fuzzCodecs } from './codec-fuzz.ts';
 import { fuzzDoor } from './door-fuzz.ts';
 
@@ -11,8 +10,6 @@ const untilMs = startedMs + Number(values.minutes ?? '1') * 60_000;
 /** What the heap may differ by between one seed and a hundred: code that was compiled, pools that were filled. */
 const HEAP_GROWTH_BYTES_MAX = 30 * 1024 * 1024;
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 const total = { seeds: 0, connections: 0, packets: 0, bytes: 0, acksChecked: 0, messagesLogged: 0, inputs: 0 };
 const problems: string[] = [];
 process.on('unhandledRejection', (error) => problems.push(`unhandled: ${String(error)}`));
@@ -31,7 +28,7 @@ for (; Date.now() < untilMs && problems.length === 0; seed++) {
   total.seeds++;
   for (const key of ['connections', 'packets', 'bytes', 'acksChecked', 'messagesLogged'] as const)
     total[key] += result[key];
-  collect();
+  collectGarbage();
   const { heapUsed } = process.memoryUsage();
   if (total.seeds === 3) heapBytes = heapUsed;
   if (total.seeds > 3 && heapUsed > heapBytes + HEAP_GROWTH_BYTES_MAX)
